@@ -1,0 +1,32 @@
+# The commands that a newcomer types. Every one builds with the same flags, so RocksDB is compiled once.
+
+FLAGS := --release --workspace --locked
+DIR ?= .testnet
+NODES ?= 4
+
+.PHONY: help testnet test build lint prerequisites bench
+
+help:
+	@echo "make testnet   start a ledger of $(NODES) nodes on this machine (DIR=$(DIR) NODES=$(NODES)); Ctrl-C ends it"
+	@echo "make test      run every test"
+	@echo "make lint      check formatting and lints, as CI does"
+	@echo "make bench     run the benchmarks; each prints the machine's reference cost beside its figures"
+
+testnet: build
+	@target/release/quorate-testnet up --dir $(DIR) --nodes $(NODES)
+
+test: build
+	cargo test $(FLAGS)
+
+build: prerequisites
+	cargo build $(FLAGS) --all-targets
+
+lint: prerequisites
+	cargo fmt --all --check
+	cargo clippy $(FLAGS) --all-targets -- -D warnings
+
+bench: build
+	cargo bench --workspace --locked
+
+prerequisites:
+	@tools/prerequisites

@@ -1,0 +1,11 @@
+//! `quorate block`.
+
+use clap::Args;
+
+/// Show a block.
+#[derive(Clone, Debug, Args)]
+pub struct Block {
+    /// A height, a header's hash (64 hex digits), or `latest`
+    #[arg(value_name = "HEIGHT|HASH|latest", default_value = "latest")]
+    pub block: String,
+}

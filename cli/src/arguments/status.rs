@@ -1,0 +1,7 @@
+//! `quorate status`.
+
+use clap::Args;
+
+/// Show how the nodes are.
+#[derive(Clone, Debug, Args)]
+pub struct Status {}

@@ -1,0 +1,7 @@
+//! `quorate validators`.
+
+use clap::Args;
+
+/// Show who votes.
+#[derive(Clone, Debug, Args)]
+pub struct Validators {}

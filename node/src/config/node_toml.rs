@@ -1,0 +1,187 @@
+//! `node.toml`: where this node listens, where its peers are, and its local bounds.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ConfigError;
+
+/// No `node.toml` is longer than this many bytes.
+const CONFIG_BYTES_MAX: u64 = 64 * 1024;
+/// The most signature workers: beyond the number of any machine's cores they only cost memory.
+const VERIFY_THREADS_MAX: usize = 256;
+/// The most peers that can be configured: the validators other than this one.
+const PEERS_MAX: usize = 30;
+
+/// The configuration of one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Where the HTTP API listens; port 0 takes a free one.
+    #[serde(default = "any_loopback_port")]
+    pub api: SocketAddr,
+    /// Where other validators connect; port 0 takes a free one.
+    #[serde(default = "any_loopback_port")]
+    pub p2p: SocketAddr,
+    /// Where the other validators are.
+    #[serde(default)]
+    pub peers: Vec<Peer>,
+    /// Bounds of this node alone.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// Where one validator is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Its index in the genesis.
+    pub index: u8,
+    /// Its multiaddress, for example `/ip4/192.0.2.7/tcp/7000`.
+    pub address: String,
+}
+
+/// Bounds of one node; they never change what the chain decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Threads that verify transactions; 0 takes one per core.
+    pub verify_threads: usize,
+    /// Transactions of clients that may wait for an answer at once.
+    pub waiters_max: usize,
+    /// HTTP requests that may be in work at once, waiting ones included.
+    pub requests_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { verify_threads: 0, waiters_max: 100_000, requests_max: 10_000 }
+    }
+}
+
+impl Default for NodeConfig {
+    fn default() -> NodeConfig {
+        NodeConfig { api: any_loopback_port(), p2p: any_loopback_port(), peers: Vec::new(), limits: Limits::default() }
+    }
+}
+
+fn any_loopback_port() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+impl NodeConfig {
+    /// Reads and checks `file`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a key that is unknown or has a wrong value.
+    pub fn load(file: &Path) -> Result<NodeConfig, ConfigError> {
+        let mut text = String::new();
+        fs::File::open(file)
+            .and_then(|opened| opened.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text))
+            .map_err(|error| ConfigError::new(file, "the file", error, "create the home with `quorate-node init`"))?;
+        NodeConfig::parse(file, &text)
+    }
+
+    /// Reads and checks `text`; `file` is named in errors.
+    ///
+    /// # Errors
+    /// A key that is unknown or has a wrong value.
+    pub fn parse(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
+        if text.len() as u64 > CONFIG_BYTES_MAX {
+            let reason = format!("longer than {CONFIG_BYTES_MAX} bytes");
+            return Err(ConfigError::new(file, "the file", reason, "keep only the keys that a node knows"));
+        }
+        let config: NodeConfig = toml::from_str(text).map_err(|error| {
+            let place = place_of(text, error.span());
+            ConfigError::new(file, &place, error.message(), "correct this line or remove it to take the default")
+        })?;
+        config.check(file)?;
+        Ok(config)
+    }
+
+    /// The text of a `node.toml` with these values.
+    ///
+    /// # Panics
+    /// Never: every value has a form in TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("numbers, strings and lists have a form in TOML")
+    }
+
+    fn check(&self, file: &Path) -> Result<(), ConfigError> {
+        let fail = |what: &str, reason: String, remedy: &str| Err(ConfigError::new(file, what, reason, remedy));
+        if self.peers.len() > PEERS_MAX {
+            return fail("peers", format!("{} entries", self.peers.len()), "name each other validator once");
+        }
+        let mut seen = BTreeSet::new();
+        for peer in &self.peers {
+            if !seen.insert(peer.index) {
+                return fail("peers", format!("index {} stands twice", peer.index), "keep one entry for each validator");
+            }
+        }
+        if self.limits.verify_threads > VERIFY_THREADS_MAX {
+            let reason = format!("{} is above {VERIFY_THREADS_MAX}", self.limits.verify_threads);
+            return fail("limits.verify_threads", reason, "write 0 for one per core");
+        }
+        for (what, value) in [("limits.waiters_max", self.limits.waiters_max), ("limits.requests_max", self.limits.requests_max)] {
+            if value == 0 || value > 1_000_000 {
+                return fail(what, format!("{value} is not within 1 and 1000000"), "remove it to take the default");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The line, with its number, on which `span` starts.
+fn place_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let Some(before) = span.and_then(|span| text.get(..span.start)) else {
+        return "the file".to_string();
+    };
+    let number = before.matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default();
+    format!("line {} `{}`", number + 1, line.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<NodeConfig, ConfigError> {
+        NodeConfig::parse(Path::new("node.toml"), text)
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut config = NodeConfig::default();
+        config.peers.push(Peer { index: 3, address: "/ip4/127.0.0.1/tcp/7003".to_string() });
+        assert_eq!(parse(&config.to_toml()), Ok(config));
+        assert_eq!(parse(""), Ok(NodeConfig::default()));
+    }
+
+    #[test]
+    fn errors_name_file_line_reason_and_remedy() {
+        let unknown = parse("api = \"127.0.0.1:0\"\napii = 1\n").unwrap_err().to_string();
+        for part in ["node.toml", "line 2", "apii", "unknown field", "correct this line"] {
+            assert!(unknown.contains(part), "{part} in {unknown}");
+        }
+        let wrong = parse("p2p = \"nowhere\"").unwrap_err().to_string();
+        assert!(wrong.contains("line 1 `p2p = \"nowhere\"`"), "{wrong}");
+    }
+
+    #[test]
+    fn values_out_of_bounds_are_refused() {
+        let twice = "peers = [{ index = 1, address = \"a\" }, { index = 1, address = \"b\" }]";
+        assert!(parse(twice).unwrap_err().to_string().contains("index 1 stands twice"));
+        assert!(parse("[limits]\nverify_threads = 257").is_err());
+        assert!(parse("[limits]\nwaiters_max = 0").is_err());
+    }
+
+    #[test]
+    fn file_without_end_is_cut_off() {
+        let long = "#".repeat(70_000);
+        assert!(parse(&long).unwrap_err().to_string().contains("longer than"));
+    }
+}

@@ -1,0 +1,78 @@
+//! Every error of the API is a problem document (RFC 9457).
+
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use quorate_protocol::api::Code;
+use quorate_protocol::api::problem::{PROBLEM_MEDIA_TYPE, Problem};
+use quorate_protocol::id::TransactionId;
+use quorate_protocol::store::StoreError;
+
+/// Seconds after which a client that was refused for want of room does well to come again.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub struct Refusal(Box<Problem>);
+
+impl Refusal {
+    /// What the table says of `code`, with this occurrence in words.
+    pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
+        Refusal(Box::new(Problem::new(code, detail)))
+    }
+
+    /// The same about one transaction.
+    pub fn about(self, id: TransactionId) -> Refusal {
+        Refusal(Box::new(self.0.about(id)))
+    }
+
+    /// The same with a hint of its own.
+    pub fn hint(mut self, hint: &str) -> Refusal {
+        self.0.hint = hint.to_string();
+        self
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let problem = self.0;
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A problem is made of strings and numbers only.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_MEDIA_TYPE)], body).into_response();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        Refusal::new(Code::Internal, error.to_string())
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Refusal {
+        Refusal::new(Code::BadRequest, rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Refusal {
+    fn from(rejection: BytesRejection) -> Refusal {
+        let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        let code = if too_large { Code::TooLarge } else { Code::BadRequest };
+        Refusal::new(code, rejection.body_text())
+    }
+}
+
+/// The answer for paths that do not exist.
+pub async fn no_such_path(uri: Uri) -> Refusal {
+    Refusal::new(Code::NotFound, format!("there is no path {}", uri.path())).hint("see the README for the paths of the API")
+}
+
+/// The answer for methods that a path does not take.
+pub async fn no_such_method(method: Method, uri: Uri) -> Refusal {
+    Refusal::new(Code::MethodNotAllowed, format!("{} does not take {method}", uri.path()))
+}

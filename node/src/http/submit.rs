@@ -1,0 +1,276 @@
+//! `POST /v1/transactions`: one as JSON, many as canonical bytes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use quorate_crypto::encode::{BoundedVec, decode};
+use quorate_protocol::api::Code;
+use quorate_protocol::api::http::{
+    BORSH_MEDIA_TYPE, SubmitQuery, SubmitRequest, SubmitResponse, TransactionResponse, TransactionStatus, Wait as WaitFor,
+};
+use quorate_protocol::document::SignedTransaction;
+use quorate_protocol::id::TransactionId;
+use quorate_protocol::limits::{SUBMIT_COUNT_MAX, SUBMIT_TIMEOUT_MAX_MS};
+use tokio::time::{Instant, timeout_at};
+
+use super::context::Api;
+use super::problem::Refusal;
+use super::reads::executed;
+use crate::telemetry::Drop;
+use crate::verify::Submission;
+use crate::waiters::{Event, Wait};
+
+/// Milliseconds that a request waits when it does not say.
+const TIMEOUT_DEFAULT_MS: u64 = 10_000;
+
+/// How a request wants to be answered.
+#[derive(Clone, Copy)]
+struct Patience {
+    wait: WaitFor,
+    until: Instant,
+}
+
+/// `POST /v1/transactions?wait=none|accepted|committed&timeout=ms`
+pub async fn submit(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<SubmitQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let Query(query) = query?;
+    let body = body?;
+    let patience = Patience::of(query)?;
+    if let Some(reason) = api.halt.reason() {
+        return Err(Refusal::new(Code::Halted, reason));
+    }
+    match media_type(&headers) {
+        "application/json" => submit_one(&api, patience, &body).await,
+        BORSH_MEDIA_TYPE => submit_many(&api, patience, &body).await,
+        other => Err(Refusal::new(Code::UnsupportedMediaType, format!("content-type {other:?}"))),
+    }
+}
+
+impl Patience {
+    fn of(query: SubmitQuery) -> Result<Patience, Refusal> {
+        let timeout = query.timeout.unwrap_or(TIMEOUT_DEFAULT_MS);
+        if timeout > SUBMIT_TIMEOUT_MAX_MS {
+            let detail = format!("timeout: {timeout} is above {SUBMIT_TIMEOUT_MAX_MS} milliseconds");
+            return Err(Refusal::new(Code::BadRequest, detail));
+        }
+        let until = Instant::now() + Duration::from_millis(timeout);
+        Ok(Patience { wait: query.wait.unwrap_or_default(), until })
+    }
+}
+
+/// The media type without its parameters; JSON where a client does not say.
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.map_or("application/json", |value| value.split(';').next().unwrap_or_default().trim())
+}
+
+async fn submit_one(api: &Api, patience: Patience, body: &[u8]) -> Result<Response, Refusal> {
+    let malformed = |reason: String| Refusal::new(Code::Malformed, reason);
+    let request: SubmitRequest = serde_json::from_slice(body).map_err(|error| malformed(format!("JSON body: {error}")))?;
+    let transaction: SignedTransaction =
+        decode(&request.transaction).map_err(|error| malformed(format!("transaction: {error}")))?;
+    let id = transaction.id();
+    let outcome = submit_all(api, patience, vec![transaction]).await?.remove(0);
+    let status = match outcome.status {
+        TransactionStatus::Rejected => return Err(refusal(&outcome)),
+        TransactionStatus::Applied | TransactionStatus::Failed | TransactionStatus::Expired => StatusCode::OK,
+        TransactionStatus::Accepted if patience.wait != WaitFor::Committed => StatusCode::ACCEPTED,
+        TransactionStatus::Queued if patience.wait == WaitFor::None => StatusCode::ACCEPTED,
+        TransactionStatus::Accepted | TransactionStatus::Queued | TransactionStatus::Unknown => {
+            return Err(Refusal::new(Code::Timeout, "the wait ended before the outcome was known").about(id));
+        }
+    };
+    Ok((status, Json(outcome)).into_response())
+}
+
+async fn submit_many(api: &Api, patience: Patience, body: &[u8]) -> Result<Response, Refusal> {
+    let transactions: BoundedVec<SignedTransaction, SUBMIT_COUNT_MAX> =
+        decode(body).map_err(|error| Refusal::new(Code::Malformed, format!("list of transactions: {error}")))?;
+    let mut outcomes = submit_all(api, patience, transactions.into_inner()).await?;
+    // A thousand receipts would make an answer of megabytes; each is there to be asked for.
+    outcomes.iter_mut().for_each(|outcome| outcome.receipt = None);
+    Ok(Json(SubmitResponse { outcomes }).into_response())
+}
+
+fn refusal(outcome: &TransactionResponse) -> Refusal {
+    let code = outcome.code.unwrap_or(Code::Internal);
+    Refusal::new(code, format!("the transaction is refused: {code}")).about(outcome.id)
+}
+
+/// Hands transactions in and waits as asked; the outcomes are in the order of the transactions.
+async fn submit_all(
+    api: &Api,
+    patience: Patience,
+    transactions: Vec<SignedTransaction>,
+) -> Result<Vec<TransactionResponse>, Refusal> {
+    let ids: Vec<TransactionId> = transactions.iter().map(SignedTransaction::id).collect();
+    let mut outcomes = Outcomes::new(patience.wait, &ids);
+    // Registered first, so that nothing can become of them unseen.
+    let mut wait = register(api, patience.wait, &transactions)?;
+    let fresh = known_or_fresh(api, transactions, &mut outcomes)?;
+    if !fresh.is_empty() {
+        let events = wait.as_ref().map(Wait::sender);
+        if api.verify.push_client(Submission { transactions: fresh, events }).is_err() {
+            api.counters.count(Drop::ClientQueueFull);
+            return Err(Refusal::new(Code::Overloaded, "too many transactions wait to be verified"));
+        }
+    }
+    if let Some(wait) = &mut wait {
+        follow(api, patience.until, wait, &mut outcomes).await?;
+    }
+    Ok(outcomes.in_order(&ids))
+}
+
+fn register(api: &Api, wait: WaitFor, transactions: &[SignedTransaction]) -> Result<Option<Wait>, Refusal> {
+    if wait == WaitFor::None {
+        return Ok(None);
+    }
+    let waited_for = transactions.iter().map(|transaction| (transaction.id(), transaction.valid_until()));
+    let registered = api.waiters.register(waited_for);
+    registered.map(Some).map_err(|_| Refusal::new(Code::Overloaded, "too many clients wait for their transactions"))
+}
+
+/// Notes the present state of what is executed, and returns the rest.
+fn known_or_fresh(
+    api: &Api,
+    transactions: Vec<SignedTransaction>,
+    outcomes: &mut Outcomes,
+) -> Result<Vec<SignedTransaction>, Refusal> {
+    let mut fresh = Vec::with_capacity(transactions.len());
+    for transaction in transactions {
+        match executed(api, transaction.id())? {
+            Some(known) => outcomes.note(known),
+            None => fresh.push(transaction),
+        }
+    }
+    Ok(fresh)
+}
+
+/// Notes events until nothing more is waited for, or the time is up.
+async fn follow(api: &Api, until: Instant, wait: &mut Wait, outcomes: &mut Outcomes) -> Result<(), Refusal> {
+    while outcomes.open > 0 {
+        let Ok(Some((id, event))) = timeout_at(until, wait.events.recv()).await else { break };
+        match event {
+            Event::Accepted => outcomes.note(TransactionResponse::new(id, TransactionStatus::Accepted)),
+            Event::Rejected(code) => outcomes.note(TransactionResponse::rejected(id, code)),
+            Event::Settled { .. } => {
+                if let Some(known) = executed(api, id)? {
+                    outcomes.note(known);
+                }
+            }
+            Event::Expired => outcomes.note(TransactionResponse {
+                code: Some(Code::Expired),
+                ..TransactionResponse::new(id, TransactionStatus::Expired)
+            }),
+            Event::Stopping => break,
+        }
+    }
+    Ok(())
+}
+
+/// What is known so far of the transactions of one request.
+struct Outcomes {
+    wait: WaitFor,
+    known: HashMap<TransactionId, TransactionResponse>,
+    /// Transactions of which the request still waits to hear more.
+    open: usize,
+}
+
+impl Outcomes {
+    fn new(wait: WaitFor, ids: &[TransactionId]) -> Outcomes {
+        let queued = |id: &TransactionId| (*id, TransactionResponse::new(*id, TransactionStatus::Queued));
+        let known: HashMap<_, _> = ids.iter().map(queued).collect();
+        let open = known.len();
+        Outcomes { wait, known, open }
+    }
+
+    /// Notes what has become of a transaction. What is final stays, but for a refusal: another copy of the same
+    /// transaction may have been signed well.
+    fn note(&mut self, response: TransactionResponse) {
+        let Some(before) = self.known.get_mut(&response.id) else { return };
+        let was_final = is_final(self.wait, before.status);
+        if was_final && before.status != TransactionStatus::Rejected {
+            return;
+        }
+        let is_final = is_final(self.wait, response.status);
+        *before = response;
+        if is_final && !was_final {
+            self.open -= 1;
+        }
+    }
+
+    fn in_order(mut self, ids: &[TransactionId]) -> Vec<TransactionResponse> {
+        // Each is cloned only where a list names one twice.
+        let mut taken: HashMap<TransactionId, usize> = HashMap::new();
+        let mut outcomes: Vec<TransactionResponse> = Vec::with_capacity(ids.len());
+        for id in ids {
+            let outcome = match self.known.remove(id) {
+                Some(outcome) => outcome,
+                None => outcomes[taken[id]].clone(),
+            };
+            taken.insert(*id, outcomes.len());
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+}
+
+/// Whether a request that waits for `wait` need not wait any longer for this transaction.
+fn is_final(wait: WaitFor, status: TransactionStatus) -> bool {
+    match status {
+        TransactionStatus::Queued | TransactionStatus::Unknown => false,
+        TransactionStatus::Accepted => wait != WaitFor::Committed,
+        TransactionStatus::Applied
+        | TransactionStatus::Failed
+        | TransactionStatus::Expired
+        | TransactionStatus::Rejected => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_crypto::hash::Digest;
+
+    fn id(byte: u8) -> TransactionId {
+        TransactionId(Digest::from_bytes([byte; 32]))
+    }
+
+    fn response(byte: u8, status: TransactionStatus) -> TransactionResponse {
+        TransactionResponse::new(id(byte), status)
+    }
+
+    #[test]
+    fn request_stays_open_until_each_distinct_id_is_final() {
+        let mut outcomes = Outcomes::new(WaitFor::Committed, &[id(1), id(2), id(1)]);
+        assert_eq!(outcomes.open, 2);
+        outcomes.note(response(1, TransactionStatus::Accepted));
+        assert_eq!(outcomes.open, 2, "accepted is not committed");
+        outcomes.note(response(1, TransactionStatus::Applied));
+        outcomes.note(response(1, TransactionStatus::Accepted));
+        outcomes.note(response(2, TransactionStatus::Expired));
+        outcomes.note(response(3, TransactionStatus::Applied));
+        assert_eq!(outcomes.open, 0);
+        let order: Vec<_> = outcomes.in_order(&[id(1), id(2), id(1)]).iter().map(|outcome| outcome.status).collect();
+        assert_eq!(order, [TransactionStatus::Applied, TransactionStatus::Expired, TransactionStatus::Applied]);
+    }
+
+    #[test]
+    fn forged_copy_does_not_hide_the_good_one() {
+        let mut outcomes = Outcomes::new(WaitFor::Accepted, &[id(1)]);
+        outcomes.note(TransactionResponse::rejected(id(1), Code::BadSignature));
+        outcomes.note(response(1, TransactionStatus::Accepted));
+        assert_eq!((outcomes.open, outcomes.in_order(&[id(1)])[0].status), (0, TransactionStatus::Accepted));
+    }
+}

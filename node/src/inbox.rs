@@ -1,0 +1,235 @@
+//! The pump's one inbox.
+//!
+//! Any thread may post; none of them ever waits for room. Each kind has a bound of its own: answers to what the pump
+//! itself has begun (they are as many as it has begun), peers' messages (each holds a credit of its peer's budget in the
+//! network until the pump has taken it), transactions (bounded by count) and questions of the API. What does not fit is
+//! refused to whoever posts, who counts it or tells the client.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::time::Duration;
+
+use quorate_crypto::signed::Verified;
+use quorate_protocol::document::SignedTransaction;
+use quorate_protocol::id::TransactionId;
+use quorate_protocol::pool::Door;
+use quorate_protocol::replica::{Input, PeerMessage, ReplicaStatus};
+use tokio::sync::oneshot;
+
+use crate::network::ReceivedFrame;
+
+/// Transactions that may wait before the pump; twice what the signature workers make of a submission at its limit.
+const TRANSACTIONS_MAX: usize = 16_384;
+/// Questions that may wait.
+const QUESTIONS_MAX: usize = 256;
+/// Peers' messages that the pump takes at once, so that what it puts out is begun before it takes more.
+const PEER_TURN: usize = 128;
+/// Transactions that the pump takes at once; about a millisecond of admission.
+const TRANSACTION_TURN: usize = 2_048;
+
+/// A question to the replica.
+#[derive(Debug)]
+pub enum Question {
+    /// How it stands.
+    Status(oneshot::Sender<ReplicaStatus>),
+    /// Whether this transaction waits in its pool or is being ordered.
+    Pending(TransactionId, oneshot::Sender<bool>),
+}
+
+/// One piece of work for the pump.
+#[derive(Debug)]
+pub enum Work {
+    /// For the replica.
+    Input(Box<Input>),
+    /// To be answered from the replica.
+    Question(Question),
+}
+
+/// How a wait for work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// There is work.
+    Work,
+    /// There is none, and the time is up.
+    Deadline,
+    /// The inbox is closed; nothing more will come.
+    Closed,
+}
+
+/// What did not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Inbox {
+    lanes: Mutex<Lanes>,
+    posted: Condvar,
+}
+
+#[derive(Debug)]
+struct Lanes {
+    answers: VecDeque<Input>,
+    peers: VecDeque<(ReceivedFrame, Verified<PeerMessage>)>,
+    transactions: VecDeque<(Vec<Verified<SignedTransaction>>, Door)>,
+    transaction_count: usize,
+    questions: VecDeque<Question>,
+    closed: bool,
+}
+
+impl Default for Inbox {
+    fn default() -> Inbox {
+        Inbox {
+            lanes: Mutex::new(Lanes {
+                answers: VecDeque::new(),
+                peers: VecDeque::new(),
+                transactions: VecDeque::new(),
+                transaction_count: 0,
+                questions: VecDeque::new(),
+                closed: false,
+            }),
+            posted: Condvar::new(),
+        }
+    }
+}
+
+impl Inbox {
+    /// Posts the answer to something that the pump has begun, or that a link came up or went down. Always fits: the pump
+    /// begins a bounded number of things, and a link changes no more often than its connection is made.
+    pub fn answer(&self, input: Input) {
+        let mut lanes = self.lock();
+        lanes.answers.push_back(input);
+        self.posted.notify_one();
+    }
+
+    /// Posts the verified message of a frame. Always fits: the network's budget of that peer bounds them.
+    pub fn post_peer(&self, frame: ReceivedFrame, message: Verified<PeerMessage>) {
+        let mut lanes = self.lock();
+        lanes.peers.push_back((frame, message));
+        self.posted.notify_one();
+    }
+
+    /// Posts verified transactions, all of them or none.
+    ///
+    /// # Errors
+    /// There is no room for so many.
+    pub fn post_transactions(&self, transactions: Vec<Verified<SignedTransaction>>, door: Door) -> Result<(), Full> {
+        let mut lanes = self.lock();
+        if lanes.transaction_count + transactions.len() > TRANSACTIONS_MAX {
+            return Err(Full);
+        }
+        lanes.transaction_count += transactions.len();
+        lanes.transactions.push_back((transactions, door));
+        self.posted.notify_one();
+        Ok(())
+    }
+
+    /// Asks the replica something.
+    ///
+    /// # Errors
+    /// Too many questions wait, or the pump has ended.
+    pub fn ask(&self, question: Question) -> Result<(), Full> {
+        let mut lanes = self.lock();
+        if lanes.closed || lanes.questions.len() >= QUESTIONS_MAX {
+            return Err(Full);
+        }
+        lanes.questions.push_back(question);
+        self.posted.notify_one();
+        Ok(())
+    }
+
+    /// Ends the pump: what waits is dropped.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.posted.notify_one();
+    }
+
+    /// Moves work into `work`, most urgent first; waits for some until `timeout`, or for ever without one.
+    pub fn take(&self, timeout: Option<Duration>, work: &mut Vec<Work>) -> Taken {
+        let lanes = self.lock();
+        let idle = |lanes: &mut Lanes| !lanes.closed && !lanes.has_work();
+        let mut lanes = match timeout {
+            None => self.posted.wait_while(lanes, idle).unwrap_or_else(|poisoned| poisoned.into_inner()),
+            Some(timeout) => {
+                let waited = self.posted.wait_timeout_while(lanes, timeout, idle);
+                waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
+            }
+        };
+        if lanes.closed {
+            lanes.questions.clear();
+            return Taken::Closed;
+        }
+        lanes.drain(work);
+        if work.is_empty() { Taken::Deadline } else { Taken::Work }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lanes> {
+        // A thread that panics with the lock leaves whole entries behind; the panic itself ends the node.
+        self.lanes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Lanes {
+    fn has_work(&self) -> bool {
+        !(self.answers.is_empty() && self.peers.is_empty() && self.transactions.is_empty() && self.questions.is_empty())
+    }
+
+    fn drain(&mut self, work: &mut Vec<Work>) {
+        work.extend(self.answers.drain(..).map(|input| Work::Input(Box::new(input))));
+        let turn = self.peers.len().min(PEER_TURN);
+        for (frame, message) in self.peers.drain(..turn) {
+            work.push(Work::Input(Box::new(Input::Peer { from: frame.from, message })));
+        }
+        let mut taken = 0;
+        while taken < TRANSACTION_TURN
+            && let Some((transactions, door)) = self.transactions.pop_front()
+        {
+            taken += transactions.len();
+            work.push(Work::Input(Box::new(Input::Submitted { transactions, door })));
+        }
+        self.transaction_count -= taken;
+        work.extend(self.questions.drain(..).map(Work::Question));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_protocol::id::NodeIndex;
+    use std::sync::Arc;
+
+    #[test]
+    fn idle_inbox_waits_for_its_deadline_and_ends_when_closed() {
+        let inbox = Inbox::default();
+        let mut work = Vec::new();
+        assert_eq!(inbox.take(Some(Duration::from_millis(1)), &mut work), Taken::Deadline);
+        inbox.close();
+        assert_eq!(inbox.take(None, &mut work), Taken::Closed);
+        let (sender, _receiver) = oneshot::channel();
+        assert_eq!(inbox.ask(Question::Status(sender)), Err(Full), "a closed inbox takes no questions");
+    }
+
+    #[test]
+    fn post_wakes_the_pump() {
+        let inbox = Arc::new(Inbox::default());
+        let poster = Arc::clone(&inbox);
+        let thread = std::thread::spawn(move || poster.answer(Input::PeerUp(NodeIndex(1))));
+        let mut work = Vec::new();
+        assert_eq!(inbox.take(None, &mut work), Taken::Work);
+        assert_eq!(work.len(), 1);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn questions_are_bounded() {
+        let inbox = Inbox::default();
+        let mut receivers = Vec::new();
+        for _ in 0..QUESTIONS_MAX {
+            let (sender, receiver) = oneshot::channel();
+            inbox.ask(Question::Status(sender)).unwrap();
+            receivers.push(receiver);
+        }
+        let (sender, _receiver) = oneshot::channel();
+        assert_eq!(inbox.ask(Question::Status(sender)), Err(Full));
+    }
+}

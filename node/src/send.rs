@@ -1,0 +1,80 @@
+//! Messages become frames here: the class that each travels in (PROTOCOL 9.2), encoded once for all its receivers.
+
+use std::sync::Arc;
+
+use quorate_crypto::encode::encode;
+use quorate_protocol::document::Body;
+use quorate_protocol::id::NodeIndex;
+use quorate_protocol::pbft::message::Message;
+use quorate_protocol::replica::{PeerMessage, SyncMessage};
+use tracing::error;
+
+use crate::network::{Class, Frame, NetworkHandle};
+use crate::telemetry::{Counters, Drop};
+
+/// The way out, for any thread. Nothing here waits: what the network has no room for is dropped and counted.
+#[derive(Clone)]
+pub struct Outbound {
+    network: NetworkHandle,
+    counters: Arc<Counters>,
+}
+
+impl Outbound {
+    /// Sends by `network`.
+    pub fn new(network: NetworkHandle, counters: Arc<Counters>) -> Outbound {
+        Outbound { network, counters }
+    }
+
+    /// Sends to one validator.
+    pub fn send(&self, to: NodeIndex, message: &PeerMessage) {
+        if let Some(frame) = self.frame(message)
+            && !self.network.send(to, &frame)
+        {
+            self.counters.count(Drop::SendFull);
+        }
+    }
+
+    /// Sends to every other validator.
+    pub fn broadcast(&self, message: &PeerMessage) {
+        if let Some(frame) = self.frame(message) {
+            self.network.broadcast(&frame);
+        }
+    }
+
+    /// Spreads transactions.
+    pub fn gossip(&self, bodies: &[Body]) {
+        self.network.gossip(bodies.iter().map(|body| encode(body.as_ref())));
+    }
+
+    fn frame(&self, message: &PeerMessage) -> Option<Frame> {
+        match Frame::of(class_of(message), message) {
+            Ok(frame) => Some(frame),
+            Err(error) => {
+                // The limits are chosen so that everything that a replica makes fits.
+                error!(message = message.name(), %error, "a message of our own is not sent");
+                self.counters.count(Drop::SendFull);
+                None
+            }
+        }
+    }
+}
+
+/// The priority class of a message.
+fn class_of(message: &PeerMessage) -> Class {
+    match message {
+        PeerMessage::Pbft(message) => match message {
+            Message::PrePrepare(_) => Class::PrePrepare,
+            Message::Prepare(_) => Class::Prepare,
+            Message::Commit(_)
+            | Message::Checkpoint(_)
+            | Message::CommitCertificate(_)
+            | Message::CertifiedCheckpoint(_) => Class::Commit,
+            Message::Status(_) => Class::Status,
+        },
+        PeerMessage::Sync(message) => match message {
+            SyncMessage::Claims(_) => Class::Transactions,
+            SyncMessage::FetchBodies(_) | SyncMessage::Bodies(_) => Class::Bodies,
+            SyncMessage::FetchBlocks { .. } | SyncMessage::Blocks(_) | SyncMessage::FetchCertificate { .. } => Class::Sync,
+        },
+    }
+}

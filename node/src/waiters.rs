@@ -1,0 +1,288 @@
+//! Clients that wait for what becomes of their transactions.
+//!
+//! A request registers its ids before it hands its transactions in, so that no answer can come too early. Answers come from
+//! three sides: the signature workers (per request: a forged copy must not end somebody else's wait), the pump
+//! (admission, by id) and the execution thread (a certified block: settled, or expired by its time).
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use quorate_protocol::api::Code;
+use quorate_protocol::id::{Height, TransactionId};
+use quorate_protocol::time::UnixMillis;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It is in the pool.
+    Accepted,
+    /// It is not; nothing was done.
+    Rejected(Code),
+    /// It has a position, applied or failed, in a certified block.
+    Settled {
+        /// Height of the block.
+        height: Height,
+        /// Position in the block.
+        index: u32,
+    },
+    /// Certified block time passed its `valid_until`, and it was not executed.
+    Expired,
+    /// The node is stopping.
+    Stopping,
+}
+
+/// Where the events of one request go. The channel needs no bound of its own: each id of a request gets few events, and
+/// the ids are bounded by [`Waiters`].
+pub type EventSender = UnboundedSender<(TransactionId, Event)>;
+
+/// Too many transactions have a client waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooManyWaiters;
+
+/// All waiting clients of this node.
+#[derive(Debug)]
+pub struct Waiters {
+    registry: Mutex<Registry>,
+    entries_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    by_id: HashMap<TransactionId, Entry>,
+    by_expiry: BTreeSet<(UnixMillis, TransactionId)>,
+    /// Pairs of a request and an id.
+    entries: usize,
+    next_request: u64,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    valid_until: UnixMillis,
+    watchers: Vec<(u64, EventSender)>,
+}
+
+/// One request's registration; dropping it ends the wait.
+#[derive(Debug)]
+pub struct Wait {
+    waiters: Arc<Waiters>,
+    request: u64,
+    ids: Vec<TransactionId>,
+    sender: EventSender,
+    /// The events of its ids.
+    pub events: UnboundedReceiver<(TransactionId, Event)>,
+}
+
+impl Wait {
+    /// For those who answer this request alone.
+    pub fn sender(&self) -> EventSender {
+        self.sender.clone()
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.waiters.lock().forget(self.request, &self.ids);
+    }
+}
+
+impl Waiters {
+    /// A registry for at most `entries_max` waited-for transactions.
+    pub fn new(entries_max: usize) -> Arc<Waiters> {
+        Arc::new(Waiters { registry: Mutex::new(Registry::default()), entries_max })
+    }
+
+    /// Registers a request that waits for `transactions`, each with its `valid_until`.
+    ///
+    /// # Errors
+    /// There is no room for so many.
+    pub fn register(
+        self: &Arc<Waiters>,
+        transactions: impl Iterator<Item = (TransactionId, UnixMillis)>,
+    ) -> Result<Wait, TooManyWaiters> {
+        let transactions: BTreeSet<_> = transactions.collect();
+        let (sender, events) = unbounded_channel();
+        let mut registry = self.lock();
+        if registry.entries + transactions.len() > self.entries_max {
+            return Err(TooManyWaiters);
+        }
+        registry.next_request += 1;
+        let request = registry.next_request;
+        let mut ids = Vec::with_capacity(transactions.len());
+        for (id, valid_until) in transactions {
+            registry.add(request, id, valid_until, &sender);
+            ids.push(id);
+        }
+        Ok(Wait { waiters: Arc::clone(self), request, ids, sender, events })
+    }
+
+    /// Says what the pool made of a transaction.
+    pub fn admitted(&self, id: TransactionId, result: Result<(), Code>) {
+        self.lock().tell(&id, result.map_or_else(Event::Rejected, |()| Event::Accepted));
+    }
+
+    /// Says that a block is certified: `settled` are its applied and failed positions, `time` is its time. Certificates
+    /// can come in any order, so `is_executed` says what is settled in a block whose own certificate is still to come.
+    pub fn certified(
+        &self,
+        height: Height,
+        settled: impl Iterator<Item = (u32, TransactionId)>,
+        time: UnixMillis,
+        is_executed: impl Fn(&TransactionId) -> bool,
+    ) {
+        let mut registry = self.lock();
+        if !registry.by_id.is_empty() {
+            for (index, id) in settled {
+                registry.settle(&id, Event::Settled { height, index });
+            }
+            registry.expire(time, is_executed);
+        }
+    }
+
+    /// Tells every client that the node stops; later ones are told at once.
+    pub fn stop(&self) {
+        let mut registry = self.lock();
+        registry.stopping = true;
+        for (id, entry) in &registry.by_id {
+            entry.tell(id, Event::Stopping);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Entry {
+    fn tell(&self, id: &TransactionId, event: Event) {
+        for (_, sender) in &self.watchers {
+            // A request that has ended no longer listens.
+            let _ = sender.send((*id, event));
+        }
+    }
+}
+
+impl Registry {
+    fn add(&mut self, request: u64, id: TransactionId, valid_until: UnixMillis, sender: &EventSender) {
+        if self.stopping {
+            let _ = sender.send((id, Event::Stopping));
+        }
+        let entry = self.by_id.entry(id).or_insert_with(|| Entry { valid_until, watchers: Vec::new() });
+        entry.watchers.push((request, sender.clone()));
+        self.by_expiry.insert((valid_until, id));
+        self.entries += 1;
+    }
+
+    fn tell(&self, id: &TransactionId, event: Event) {
+        if let Some(entry) = self.by_id.get(id) {
+            entry.tell(id, event);
+        }
+    }
+
+    /// The last event of a transaction.
+    fn settle(&mut self, id: &TransactionId, event: Event) {
+        if let Some(entry) = self.by_id.remove(id) {
+            entry.tell(id, event);
+            self.by_expiry.remove(&(entry.valid_until, *id));
+            self.entries -= entry.watchers.len();
+        }
+    }
+
+    /// A transaction whose `valid_until` is not above certified block time has its position by now or never.
+    fn expire(&mut self, time: UnixMillis, is_executed: impl Fn(&TransactionId) -> bool) {
+        while let Some(&(valid_until, id)) = self.by_expiry.first()
+            && valid_until <= time
+        {
+            self.by_expiry.pop_first();
+            if !is_executed(&id) {
+                self.settle(&id, Event::Expired);
+            }
+        }
+    }
+
+    fn forget(&mut self, request: u64, ids: &[TransactionId]) {
+        for id in ids {
+            let Some(entry) = self.by_id.get_mut(id) else { continue };
+            let before = entry.watchers.len();
+            entry.watchers.retain(|(other, _)| *other != request);
+            self.entries -= before - entry.watchers.len();
+            if entry.watchers.is_empty() {
+                self.by_expiry.remove(&(entry.valid_until, *id));
+                self.by_id.remove(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_crypto::hash::Digest;
+
+    fn id(byte: u8) -> TransactionId {
+        TransactionId(Digest::from_bytes([byte; 32]))
+    }
+
+    fn events(wait: &mut Wait) -> Vec<Event> {
+        std::iter::from_fn(|| wait.events.try_recv().ok()).map(|(_, event)| event).collect()
+    }
+
+    #[test]
+    fn every_request_for_an_id_is_told() {
+        let waiters = Waiters::new(10);
+        let mut first = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        let mut second = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        waiters.admitted(id(1), Ok(()));
+        waiters.certified(Height(7), [(3, id(1))].into_iter(), 50, |_| false);
+        let told = [Event::Accepted, Event::Settled { height: Height(7), index: 3 }];
+        assert_eq!(events(&mut first), told);
+        assert_eq!(events(&mut second), told);
+    }
+
+    #[test]
+    fn certified_time_expires_what_was_not_settled() {
+        let waiters = Waiters::new(10);
+        let mut late = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        let mut settled = waiters.register([(id(2), 100)].into_iter()).unwrap();
+        let mut valid = waiters.register([(id(3), 101)].into_iter()).unwrap();
+        waiters.certified(Height(1), std::iter::empty(), 99, |_| false);
+        assert_eq!(events(&mut late), []);
+        waiters.certified(Height(2), [(0, id(2))].into_iter(), 100, |_| false);
+        assert_eq!(events(&mut late), [Event::Expired]);
+        assert_eq!(events(&mut settled), [Event::Settled { height: Height(2), index: 0 }]);
+        assert_eq!(events(&mut valid), []);
+    }
+
+    #[test]
+    fn executed_transaction_waits_for_its_own_certificate() {
+        let waiters = Waiters::new(10);
+        let mut wait = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        waiters.certified(Height(9), std::iter::empty(), 100, |_| true);
+        assert_eq!(events(&mut wait), []);
+        waiters.certified(Height(8), [(0, id(1))].into_iter(), 90, |_| true);
+        assert_eq!(events(&mut wait), [Event::Settled { height: Height(8), index: 0 }]);
+    }
+
+    #[test]
+    fn room_is_bounded_and_comes_back() {
+        let waiters = Waiters::new(2);
+        let wait = waiters.register([(id(1), 1), (id(2), 1)].into_iter()).unwrap();
+        assert_eq!(waiters.register([(id(3), 1)].into_iter()).err(), Some(TooManyWaiters));
+        drop(wait);
+        let settled = waiters.register([(id(3), 1), (id(4), 1)].into_iter()).unwrap();
+        waiters.certified(Height(1), [(0, id(3))].into_iter(), 1, |_| false);
+        drop(settled);
+        assert!(waiters.register([(id(5), 1), (id(6), 1)].into_iter()).is_ok());
+    }
+
+    #[test]
+    fn stopping_ends_present_and_later_waits() {
+        let waiters = Waiters::new(10);
+        let mut before = waiters.register([(id(1), 1)].into_iter()).unwrap();
+        waiters.stop();
+        let mut after = waiters.register([(id(2), 1)].into_iter()).unwrap();
+        assert_eq!(events(&mut before), [Event::Stopping]);
+        assert_eq!(events(&mut after), [Event::Stopping]);
+    }
+}

@@ -1,0 +1,200 @@
+//! A chain with known keys, homes for its nodes, and a small HTTP client.
+//!
+//! Each test program uses the part that it needs.
+#![allow(dead_code)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use quorate_crypto::encode::{BoundedVec, encode};
+use quorate_crypto::key::SecretKey;
+use quorate_node::config::{NodeConfig, Peer};
+use quorate_node::home::{Home, NewHome, create};
+use quorate_node::node::Node;
+use quorate_protocol::document::genesis::{GENESIS_VERSION, GenesisAsset, GenesisBalance, GenesisMember};
+use quorate_protocol::document::{
+    AssetCode, Genesis, Operation, Parameters, Role, Roles, Scale, SignedTransaction, Transaction, Validator, ValidatorSet,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything in these tests may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Minor units that alice and bob start with.
+pub const FUNDS: u128 = 100_000_000;
+
+/// A chain of `n` validators with two funded members.
+pub struct Chain {
+    pub genesis: Genesis,
+    pub consensus: Vec<SecretKey>,
+    pub network: Vec<SecretKey>,
+    pub alice: SecretKey,
+    pub bob: SecretKey,
+    pub folder: TempDir,
+}
+
+fn key(kind: u8, number: u8) -> SecretKey {
+    let mut seed = [kind; 32];
+    seed[1] = number;
+    SecretKey::from_seed(seed)
+}
+
+/// The wall clock in Unix milliseconds.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    since.as_millis() as u64
+}
+
+pub fn usd() -> AssetCode {
+    AssetCode::new("USD").expect("a code")
+}
+
+impl Chain {
+    pub fn new(n: u8) -> Chain {
+        let (consensus, network): (Vec<_>, Vec<_>) = (0..n).map(|index| (key(1, index), key(2, index))).unzip();
+        let (alice, bob, admin) = (key(3, 0), key(3, 1), key(3, 2));
+        let validators = consensus.iter().zip(&network).map(|(consensus, network)| Validator {
+            consensus_key: consensus.public_key(),
+            network_key: network.public_key(),
+        });
+        let member = |key: &SecretKey, roles: &[Role]| GenesisMember { key: key.public_key(), roles: Roles::of(roles) };
+        let balance = |key: &SecretKey| GenesisBalance { account: key.public_key(), code: usd(), amount: FUNDS };
+        let genesis = Genesis {
+            version: GENESIS_VERSION,
+            time: now() - 1_000,
+            parameters: Parameters::default(),
+            validators: ValidatorSet::new(validators.collect()).expect("a set"),
+            members: list(vec![
+                member(&alice, &[Role::Member]),
+                member(&bob, &[Role::Member]),
+                member(&admin, &[Role::Admin, Role::Issuer]),
+            ]),
+            assets: list(vec![GenesisAsset {
+                code: usd(),
+                scale: Scale::new(2).expect("a scale"),
+                issuer: admin.public_key(),
+            }]),
+            balances: list(vec![balance(&alice), balance(&bob)]),
+        };
+        genesis.check().expect("a genesis");
+        Chain { genesis, consensus, network, alice, bob, folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub fn home(&self, index: usize) -> Home {
+        Home::at(self.folder.path().join(format!("v{index}")))
+    }
+
+    /// Makes the home of one node.
+    pub fn create(&self, index: usize, peers: Vec<Peer>) -> Home {
+        let home = self.home(index);
+        let config = NodeConfig { peers, ..NodeConfig::default() };
+        let new = NewHome {
+            genesis: &self.genesis,
+            consensus: &self.consensus[index],
+            network: &self.network[index],
+            config: &config,
+        };
+        assert_eq!(usize::from(create(&home, &new).expect("a new home").0), index);
+        home
+    }
+
+    /// A transfer of `amount` minor units from alice to bob that is valid for half a minute.
+    pub fn transfer(&self, amount: u128, salt: u64) -> SignedTransaction {
+        SignedTransaction::sign(self.unsigned(amount, salt), &self.alice)
+    }
+
+    pub fn unsigned(&self, amount: u128, salt: u64) -> Transaction {
+        let operation = Operation::Transfer { to: self.bob.public_key(), code: usd(), amount };
+        Transaction {
+            chain_id: self.genesis.chain_id(),
+            sender: self.alice.public_key(),
+            valid_until: now() + 30_000,
+            salt,
+            operations: list(vec![operation]),
+            memo: Default::default(),
+        }
+    }
+}
+
+fn list<T, const MAX: usize>(values: Vec<T>) -> BoundedVec<T, MAX> {
+    BoundedVec::try_from(values).ok().expect("a short list")
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: String,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// One request on a connection of its own.
+pub fn request(api: SocketAddr, method: &str, path: &str, media_type: &str, body: &[u8]) -> Reply {
+    let mut stream = TcpStream::connect(api).expect("the API listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {api}\r\nconnection: close\r\ncontent-type: {media_type}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("the API reads");
+    // A server that refuses a body may close before it has read all of it.
+    let _ = stream.write_all(body);
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole answer");
+    let headers = String::from_utf8(bytes[..end].to_vec()).expect("text").to_lowercase();
+    let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+    Reply { status, headers, body: bytes[end + 4..].to_vec() }
+}
+
+pub fn get(api: SocketAddr, path: &str) -> Reply {
+    request(api, "GET", path, "application/json", b"")
+}
+
+/// Submits one transaction as JSON.
+pub fn submit(api: SocketAddr, query: &str, transaction: &SignedTransaction) -> Reply {
+    let body = json!({ "transaction": hex::encode(encode(transaction)) }).to_string();
+    request(api, "POST", &format!("/v1/transactions{query}"), "application/json", body.as_bytes())
+}
+
+/// Asks until the answer is as wished.
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "no {what} within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A single node that is a whole chain.
+pub fn single() -> (Chain, Node) {
+    let chain = Chain::new(1);
+    let node = Node::start(&chain.create(0, Vec::new())).expect("a node");
+    (chain, node)
+}
+
+/// Starts `n` nodes in this process; of two the lower index dials, so the higher ones come first and their ports are
+/// known when the lower ones are configured.
+pub fn cluster(n: u8) -> (Chain, Vec<Node>) {
+    let chain = Chain::new(n);
+    let mut nodes: Vec<Node> = Vec::new();
+    for index in (0..n).rev() {
+        let above = nodes.iter().map(|node| Peer {
+            index: node.identity().index.0,
+            address: node.p2p_address().to_string(),
+        });
+        let home = chain.create(usize::from(index), above.collect());
+        nodes.push(Node::start(&home).expect("a node"));
+    }
+    nodes.reverse();
+    (chain, nodes)
+}
+

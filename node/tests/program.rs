@@ -1,0 +1,111 @@
+//! The program `quorate-node`, as an operator starts it.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Chain, get, submit};
+use quorate_crypto::key::PublicKey;
+use quorate_protocol::document::{Validator, ValidatorSet};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+fn node() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-node"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+fn init(arguments: &[&Path]) -> Output {
+    node().arg("init").args(arguments).output().expect("the program runs")
+}
+
+fn run(home: &Path) -> (Child, SocketAddr) {
+    let mut child = node().args(["run", "--home"]).arg(home).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).expect("a line");
+    let event: Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(event["event"], "listening");
+    assert!(event["p2p"].as_str().unwrap().starts_with("/ip4/127.0.0.1/tcp/"), "{event}");
+    (child, event["api"].as_str().unwrap().parse().expect("an address"))
+}
+
+fn stop(mut child: Child, signal: Signal) {
+    let start = Instant::now();
+    kill_process(Pid::from_child(&child), signal).expect("a signal");
+    let status = child.wait().expect("it ends");
+    assert!(status.success(), "{status}");
+    assert!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+    let mut rest = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "stdout has one line only");
+}
+
+/// Keys first, then a genesis that names them, then the rest.
+fn init_in_two_steps(chain: &Chain) -> std::path::PathBuf {
+    let home = chain.folder.path().join("home");
+    let keys = init(&[Path::new("--home"), &home]);
+    assert!(keys.status.success(), "{keys:?}");
+    let keys: Value = serde_json::from_slice(&keys.stdout).expect("JSON");
+    let key = |name: &str| -> PublicKey { keys[name].as_str().unwrap().parse().expect("a key") };
+    let mut genesis = chain.genesis.clone();
+    let validator = Validator { consensus_key: key("consensus_key"), network_key: key("network_key") };
+    genesis.validators = ValidatorSet::new(vec![validator]).expect("a set");
+    let file = chain.folder.path().join("genesis.json");
+    fs::write(&file, genesis.to_json()).expect("written");
+    let rest = init(&[Path::new("--home"), &home, Path::new("--genesis"), &file]);
+    assert!(rest.status.success(), "{rest:?}");
+    let told = String::from_utf8_lossy(&rest.stderr);
+    assert!(told.contains("one lost vote journal stops the chain for good"), "{told}");
+    let again = init(&[Path::new("--home"), &home, Path::new("--genesis"), &file]);
+    assert_eq!(again.status.code(), Some(10), "{again:?}");
+    home
+}
+
+#[test]
+fn operator_makes_a_home_runs_it_stops_it_and_runs_it_again() {
+    let chain = Chain::new(1);
+    let home = init_in_two_steps(&chain);
+    let (child, api) = run(&home);
+    let genesis = quorate_node::home::Home::at(&home).genesis().expect("a genesis");
+    let mut transaction = chain.unsigned(5, 1);
+    transaction.chain_id = genesis.chain_id();
+    let transfer = quorate_protocol::document::SignedTransaction::sign(transaction, &chain.alice);
+    let outcome = submit(api, "?wait=committed&timeout=15000", &transfer).json();
+    assert_eq!(outcome["status"], "applied", "{outcome}");
+    stop(child, Signal::TERM);
+    let (child, api) = run(&home);
+    assert_eq!(get(api, "/v1/status").json()["height"], outcome["height"]);
+    stop(child, Signal::INT);
+}
+
+#[test]
+fn bad_homes_are_told_with_exit_code_10() {
+    let chain = Chain::new(1);
+    let home = chain.create(0, Vec::new());
+    let refused = |words: &[&str]| {
+        let output = node().args(["run", "--home"]).arg(home.path()).output().expect("the program runs");
+        let told = String::from_utf8_lossy(&output.stderr).to_string();
+        assert_eq!(output.status.code(), Some(10), "{told}");
+        assert_eq!(output.stdout, b"");
+        assert!(words.iter().all(|word| told.contains(word)), "{words:?} in {told}");
+    };
+    let config = fs::read_to_string(home.config_file()).unwrap();
+    fs::write(home.config_file(), config.replace("api", "apis")).unwrap();
+    refused(&["node.toml", "line 1", "apis", "correct this line"]);
+    fs::write(home.config_file(), &config).unwrap();
+    let genesis = fs::read_to_string(home.genesis_file()).unwrap();
+    fs::write(home.genesis_file(), &genesis[..genesis.len() / 2]).unwrap();
+    refused(&["genesis.json", "cannot be read"]);
+    fs::write(home.genesis_file(), Chain::new(1).genesis.to_json().replace("\"scale\": 2", "\"scale\": 3")).unwrap();
+    let told = node().args(["run", "--home"]).arg(home.path()).output().unwrap();
+    assert!(!told.status.success() && String::from_utf8_lossy(&told.stderr).contains("chain"), "another chain: {told:?}");
+    fs::write(home.genesis_file(), &genesis).unwrap();
+    fs::remove_file(home.network_key_file()).unwrap();
+    refused(&["network.json", "restore the key"]);
+}

@@ -1,0 +1,251 @@
+//! STATUS, retransmission and catching up (PROTOCOL section 4).
+//!
+//! Nobody asks for single messages. Each replica tells now and then what it has, and whoever hears that sends what is
+//! missing there and present here, relayed messages of others included. So every loss heals by the same few lines.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use borsh::BorshSerialize;
+use quorate_crypto::{encode::{BoundedBytes, BoundedVec}, signed::Signed};
+
+use super::{
+    engine::Engine,
+    message::{CertifiedCheckpoint, CommitCertificate, Message, STATUS_SLOTS_MAX, Status, progress},
+    output::Output,
+};
+use crate::{
+    document::certificate::Checkpoint,
+    id::{Height, NodeIndex, Sequence},
+    limits::STATUS_UNCERTIFIED_MAX,
+    time::Instant,
+};
+
+/// How many slots one STATUS is answered for: retransmission must not outweigh what it repairs.
+const ANSWERED_SLOTS_MAX: usize = 16;
+
+/// How many transaction ids the proposals and certificates of one answer carry; 32 bytes each, so that one answer stays
+/// within half a megabyte.
+const ANSWERED_IDS_MAX: usize = 16_384;
+
+/// What a validator last said of itself.
+#[derive(Clone, Debug, Default, BorshSerialize)]
+pub(super) struct Peer {
+    /// Its low watermark, the highest that it ever named.
+    pub low: Height,
+    /// The highest height that it ever named as executed, by STATUS or by CHECKPOINT.
+    pub executed: Height,
+    /// When its STATUS was last answered.
+    #[borsh(skip)]
+    pub answered: Option<Instant>,
+}
+
+impl Engine {
+    /// The periodic STATUS; more often while something is missing.
+    pub(super) fn on_status_timer(&mut self, out: &mut Vec<Output>) {
+        out.push(Output::Broadcast(Message::Status(self.safety.sign_status(self.own_status()))));
+        let behind = self.target();
+        let stalled = self.state.executed == self.state.executed_at_status;
+        let far = behind.0 > self.state.executed.0 + self.config.checkpoint_interval;
+        if behind > self.state.delivered && (stalled || far) {
+            out.push(Output::Behind { target: behind });
+        }
+        self.state.executed_at_status = self.state.executed;
+        self.resend_checkpoints(out);
+        self.retry_slots(out);
+        let interval =
+            if self.is_missing_something() { self.config.status_interval } else { self.config.status_interval_idle };
+        self.state.status_timer.set(interval);
+    }
+
+    /// After a restart the journal may hold enough for the next step already, with no message left to trigger it.
+    fn retry_slots(&mut self, out: &mut Vec<Output>) {
+        let first = Sequence::from(self.state.executed.next());
+        let open: Vec<Sequence> = self.state.slots.range(first..).map(|(sequence, _)| *sequence).collect();
+        for sequence in open {
+            self.try_prepare(sequence, out);
+            self.try_commit(sequence, out);
+        }
+        self.try_deliver(out);
+    }
+
+    /// What this replica has.
+    fn own_status(&self) -> Status {
+        let last = self.state.slots.last_key_value().map_or(self.state.low.0, |(sequence, _)| sequence.0);
+        let slots: Vec<u8> = (self.state.low.0 + 1..=last)
+            .take(STATUS_SLOTS_MAX)
+            .map(|n| self.state.slots.get(&Sequence(n)).map_or(0, super::slot::Slot::progress))
+            .collect();
+        let uncertified: Vec<Height> = self.uncertified().take(STATUS_UNCERTIFIED_MAX).collect();
+        Status {
+            epoch: self.config.epoch,
+            view: self.state.view,
+            active: self.state.active,
+            low: self.state.low,
+            executed: self.state.executed,
+            slots: BoundedBytes::try_from(slots).unwrap_or_default(),
+            uncertified: BoundedVec::try_from(uncertified).unwrap_or_default(),
+        }
+    }
+
+    /// Executed heights that lack a certificate, lowest first.
+    fn uncertified(&self) -> impl Iterator<Item = Height> {
+        self.state.blocks.iter().filter(|(_, block)| block.certificate.is_none()).map(|(height, _)| *height)
+    }
+
+    fn is_missing_something(&self) -> bool {
+        self.state.slots.keys().any(|sequence| Height::from(*sequence) > self.state.executed)
+            || self.uncertified().next().is_some()
+            || self.target() > self.state.executed
+    }
+
+    /// This replica's own CHECKPOINTs of blocks without a certificate go out again: the bytes are the same (2.5).
+    fn resend_checkpoints(&mut self, out: &mut Vec<Output>) {
+        let stale: Vec<(Height, quorate_crypto::hash::Digest)> = self
+            .uncertified()
+            .filter(|height| *height <= self.safety.floor())
+            .take(STATUS_UNCERTIFIED_MAX)
+            .filter_map(|height| self.state.blocks.get(&height).map(|block| (height, block.header_hash)))
+            .filter(|(height, _)| !self.state.pending.values().any(|p| p.is_checkpoint_of(*height)))
+            .collect();
+        for (height, header_hash) in stale {
+            self.send_checkpoint(height, header_hash, out);
+        }
+    }
+
+    /// The height that at least one correct replica has reached: the (f + 1)-th highest of what validators say, one entry
+    /// each (4.3).
+    pub(super) fn target(&self) -> Height {
+        let mut heights: Vec<Height> = self.state.peers.values().map(|peer| peer.executed).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        heights.get(self.config.validators.f()).copied().unwrap_or_default()
+    }
+
+    /// Remembers that a validator named this height.
+    pub(super) fn note_height(&mut self, index: NodeIndex, height: Height) {
+        if self.config.me == Some(index) {
+            return;
+        }
+        let peer = self.state.peers.entry(index).or_default();
+        peer.executed = peer.executed.max(height);
+    }
+
+    /// A link came up: the peer learns at once what is here, and answers with what is missing.
+    pub(super) fn on_peer_up(&mut self, peer: NodeIndex, out: &mut Vec<Output>) {
+        if let Some(peer) = self.state.peers.get_mut(&peer) {
+            peer.answered = None;
+        }
+        let status = self.safety.sign_status(self.own_status());
+        out.push(Output::Send { to: peer, message: Message::Status(status) });
+    }
+
+    /// A peer tells what it has: it is sent what it lacks, not more often than STATUS itself is sent.
+    pub(super) fn on_status(&mut self, status: Signed<Status>, out: &mut Vec<Output>) {
+        let Some(index) = self.index_of(&status.signer) else { return };
+        if self.config.me == Some(index) {
+            return;
+        }
+        let status = status.body;
+        let now = self.now;
+        let least = self.config.status_interval / 2;
+        let peer = self.state.peers.entry(index).or_default();
+        peer.low = peer.low.max(status.low);
+        peer.executed = peer.executed.max(status.executed);
+        if peer.answered.is_some_and(|last| now.saturating_since(last) < least) {
+            return;
+        }
+        peer.answered = Some(now);
+        self.answer_slots(index, &status, out);
+        self.answer_uncertified(index, &status, out);
+        if self.target() > self.state.delivered {
+            self.state.status_timer.hasten(self.config.status_interval);
+        }
+    }
+
+    fn answer_slots(&self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
+        let young = self.config.status_interval / 2;
+        let (mut slots, mut ids) = (0, 0);
+        for (sequence, slot) in self.state.slots.range(Sequence::from(status.low.next())..) {
+            let has = status.progress(*sequence);
+            let is_young = slot.committed.is_none() && self.now.saturating_since(slot.since) < young;
+            if has & progress::COMMITTED != 0 || is_young || Height::from(*sequence) <= status.executed {
+                continue;
+            }
+            let before = out.len();
+            ids += self.answer_slot(to, has, slot, out);
+            slots += usize::from(out.len() > before);
+            if slots >= ANSWERED_SLOTS_MAX || ids >= ANSWERED_IDS_MAX {
+                break;
+            }
+        }
+    }
+
+    /// Sends what a peer lacks of one slot; returns how many transaction ids that carried.
+    fn answer_slot(&self, to: NodeIndex, has: u8, slot: &super::slot::Slot, out: &mut Vec<Output>) -> usize {
+        if let Some(certificate) = &slot.committed {
+            out.push(Output::Send { to, message: Message::CommitCertificate(certificate.clone()) });
+            return certificate.content.batch().map_or(0, |batch| batch.ids.len());
+        }
+        let mut ids = 0;
+        if has & progress::ACCEPTED == 0
+            && slot.accepted_digest().is_some()
+            && let Some(acceptance) = &slot.acceptance
+        {
+            ids = acceptance.proposal.content.batch().map_or(0, |batch| batch.ids.len());
+            out.push(Output::Send { to, message: Message::PrePrepare(acceptance.proposal.clone()) });
+        }
+        if has & progress::PREPARED == 0 {
+            out.extend(slot.prepares.iter().map(|(_, vote)| Output::Send { to, message: Message::Prepare(vote.clone()) }));
+        }
+        out.extend(slot.commits.iter().map(|(_, vote)| Output::Send { to, message: Message::Commit(vote.clone()) }));
+        ids
+    }
+
+    fn answer_uncertified(&mut self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
+        let asked: BTreeSet<Height> = status.uncertified.iter().copied().collect();
+        for height in asked {
+            let Some(block) = self.state.blocks.get(&height) else {
+                if height <= self.state.executed {
+                    out.push(Output::ServeCertificate { to, height });
+                }
+                continue;
+            };
+            let checkpoint = Checkpoint { epoch: self.config.epoch, height, header_hash: block.header_hash };
+            if let Some(certificate) = block.certificate.clone() {
+                let certified = CertifiedCheckpoint { checkpoint, certificate };
+                out.push(Output::Send { to, message: Message::CertifiedCheckpoint(certified) });
+            } else {
+                let held = block.checkpoints.iter().map(|(_, signed)| signed.clone());
+                out.extend(held.map(|signed| Output::Send { to, message: Message::Checkpoint(signed) }));
+            }
+        }
+    }
+
+    /// q COMMITs with the batch: accepted in any view for any height above mine (4.2).
+    pub(super) fn on_commit_certificate(&mut self, certificate: CommitCertificate, out: &mut Vec<Output>) {
+        let Some(ballot) = certificate.ballot() else { return };
+        if Height::from(ballot.sequence) <= self.state.executed || !self.in_window(ballot.sequence) {
+            return;
+        }
+        let slot = self.slot(ballot.sequence);
+        match slot.committed.as_ref().and_then(CommitCertificate::ballot) {
+            None => {
+                slot.committed = Some(certificate);
+                self.try_deliver(out);
+            }
+            Some(held) if held.digest == ballot.digest => {}
+            Some(held) => {
+                let reason = format!(
+                    "two batches committed at sequence {}: {} and {}; more than f validators lie. Nothing is signed from \
+                     here on",
+                    ballot.sequence, held.digest, ballot.digest
+                );
+                self.halt(reason, out);
+            }
+        }
+    }
+
+    /// STATUS goes out soon: something is waiting that only peers can bring.
+    pub fn hasten_status(&mut self, after: Duration) {
+        self.state.status_timer.hasten(after);
+    }
+}

@@ -1,0 +1,193 @@
+//! CHECKPOINTs, certificates and watermarks (OSDI'99, section 4.3; PROTOCOL 2.5, 2.6).
+//!
+//! Unlike the paper, every block has its CHECKPOINT: to clients it is the REPLY. The log is cut at every K-th.
+
+use borsh::BorshSerialize;
+use quorate_crypto::{hash::Digest, signed::Signed};
+
+use super::{
+    engine::{Engine, Executing, Pending},
+    evidence::Evidence,
+    message::{CertifiedCheckpoint, Message},
+    normal::evidence,
+    output::{Note, Output},
+    record::{DurableBlock, Record},
+    tally::{Counted, Tally},
+};
+use crate::{
+    document::certificate::{Certificate, Checkpoint},
+    id::{Height, Sequence},
+};
+
+/// An executed block on its way to a certificate.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct BlockState {
+    /// Digest of its batch.
+    pub digest: Digest,
+    /// The header that this replica computed.
+    pub header_hash: Digest,
+    /// CHECKPOINTs of its height; this replica's own once the floor is durable.
+    pub checkpoints: Tally<Checkpoint>,
+    /// q CHECKPOINTs for `header_hash`.
+    pub certificate: Option<Certificate>,
+}
+
+impl Engine {
+    /// A block is executed and synced. Only now is its CHECKPOINT signed, and only when the floor is durable does it
+    /// leave (2.5, 7.2).
+    pub(super) fn on_executed(&mut self, height: Height, header_hash: Digest, out: &mut Vec<Output>) {
+        let Some(Executing { digest, certified }) = self.state.executing.remove(&height) else {
+            panic!("block {height} was executed, and nobody had asked for it");
+        };
+        assert!(height == self.state.executed.next(), "blocks are executed in the order in which they were delivered");
+        if let Some((certified, _)) = &certified
+            && *certified != header_hash
+        {
+            return self.halt_diverged(height, header_hash, *certified, out);
+        }
+        self.state.executed = height;
+        self.safety.set_executed(height);
+        let checkpoints = self.state.early.remove(&height).unwrap_or_default();
+        self.state.blocks.insert(height, BlockState { digest, header_hash, checkpoints, certificate: None });
+        if let Some((_, certificate)) = certified {
+            self.set_certificate(height, certificate, out);
+        }
+        self.send_checkpoint(height, header_hash, out);
+        self.try_certify(height, out);
+        self.forget_old_blocks();
+        self.check_again(Sequence::from(height), out);
+        self.try_deliver(out);
+    }
+
+    /// A block that was durable before a restart. If it lacks a certificate its CHECKPOINT is sent again (2.5), with
+    /// the first STATUS.
+    pub(super) fn restore_block(&mut self, block: DurableBlock) {
+        let DurableBlock { height, digest, header_hash, commits, certificate } = block;
+        let state = BlockState { digest, header_hash, checkpoints: Tally::default(), certificate };
+        self.state.blocks.insert(height, state);
+        let sequence = Sequence::from(height);
+        if commits.is_some() && self.in_window(sequence) {
+            self.slot(sequence).committed = commits;
+        }
+    }
+
+    /// Signs the CHECKPOINT of a durable block and lets it leave: at once if the floor covers it already.
+    pub(super) fn send_checkpoint(&mut self, height: Height, header_hash: Digest, out: &mut Vec<Output>) {
+        let covered = height <= self.safety.floor();
+        let checkpoint = Checkpoint { epoch: self.config.epoch, height, header_hash };
+        match self.safety.sign_checkpoint(checkpoint) {
+            Ok(signed) if covered => {
+                out.push(Output::Broadcast(Message::Checkpoint(signed.clone())));
+                self.on_checkpoint(signed, out);
+            }
+            Ok(signed) => {
+                let release = vec![Message::Checkpoint(signed.clone())];
+                self.persist(Record::Floor(height), release, Pending::Checkpoint(signed), out);
+            }
+            // A node that does not vote says nothing of its blocks either: it has no floor to record.
+            Err(_) => {}
+        }
+    }
+
+    /// A CHECKPOINT of some validator, or this replica's own once its floor is durable.
+    pub(super) fn on_checkpoint(&mut self, signed: Signed<Checkpoint>, out: &mut Vec<Output>) {
+        let Some(index) = self.index_of(&signed.signer) else { return };
+        let height = signed.body.height;
+        self.note_height(index, height);
+        let tally = if let Some(block) = self.state.blocks.get_mut(&height) {
+            &mut block.checkpoints
+        } else if height > self.state.executed && height.0 - self.state.low.0 <= 2 * self.config.window {
+            self.state.early.entry(height).or_default()
+        } else {
+            return;
+        };
+        match tally.insert(index, signed.clone()) {
+            Counted::New => self.try_certify(height, out),
+            Counted::Known => {}
+            Counted::Conflict(first) => out.push(evidence(Evidence::Checkpoint(*first, signed))),
+        }
+    }
+
+    /// Somebody relays a whole certificate.
+    pub(super) fn on_certified_checkpoint(&mut self, certified: CertifiedCheckpoint, out: &mut Vec<Output>) {
+        let CertifiedCheckpoint { checkpoint, certificate } = certified;
+        let height = checkpoint.height;
+        let Some(block) = self.state.blocks.get(&height) else { return };
+        if block.header_hash != checkpoint.header_hash {
+            return self.halt_diverged(height, block.header_hash, checkpoint.header_hash, out);
+        }
+        if block.certificate.is_none() {
+            self.set_certificate(height, certificate, out);
+        }
+    }
+
+    /// q CHECKPOINTs for one header are the block's certificate.
+    fn try_certify(&mut self, height: Height, out: &mut Vec<Output>) {
+        let quorum = self.config.validators.quorum();
+        let Some(block) = self.state.blocks.get(&height) else { return };
+        if block.certificate.is_some() {
+            return;
+        }
+        let other = block.checkpoints.iter().map(|(_, c)| c.body.header_hash).find(|hash| {
+            *hash != block.header_hash && block.checkpoints.count(hash) >= quorum
+        });
+        if let Some(other) = other {
+            return self.halt_diverged(height, block.header_hash, other, out);
+        }
+        if block.checkpoints.count(&block.header_hash) < quorum {
+            return;
+        }
+        let signatures: Vec<_> = block
+            .checkpoints
+            .take(&block.header_hash, quorum)
+            .into_iter()
+            .map(|(index, signed)| (index, signed.signature))
+            .collect();
+        if let Ok(signatures) = signatures.try_into() {
+            self.set_certificate(height, Certificate { signatures }, out);
+        }
+    }
+
+    fn set_certificate(&mut self, height: Height, certificate: Certificate, out: &mut Vec<Output>) {
+        let anchor = height > self.state.low && height.0.is_multiple_of(self.config.checkpoint_interval);
+        if let Some(block) = self.state.blocks.get_mut(&height) {
+            block.certificate = Some(certificate.clone());
+        }
+        out.push(Output::Certify { height, certificate, anchor });
+    }
+
+    /// The certificate of a K-th block is durable: the low watermark moves, and everything at or below it goes (2.6).
+    pub(super) fn on_anchored(&mut self, height: Height, out: &mut Vec<Output>) {
+        if height <= self.state.low || height > self.state.executed {
+            return;
+        }
+        self.state.low = height;
+        self.safety.set_low(height);
+        self.state.slots = self.state.slots.split_off(&Sequence::from(height).next());
+        self.state.early = self.state.early.split_off(&height.next());
+        self.forget_old_blocks();
+        let carry = vec![
+            Record::View { epoch: self.config.epoch, view: self.state.view, active: self.state.active },
+            Record::Floor(self.safety.floor()),
+        ];
+        out.push(Output::Trim { low: height, carry });
+        out.push(Output::Note(Note::LowWatermark(height)));
+    }
+
+    /// Keeps what is above low - L and what still lacks a certificate, 4 L blocks at most.
+    fn forget_old_blocks(&mut self) {
+        let (low, window) = (self.state.low.0, self.config.window);
+        self.state.blocks.retain(|height, block| height.0 + window > low || block.certificate.is_none());
+        while self.state.blocks.len() as u64 > 4 * window {
+            self.state.blocks.pop_first();
+        }
+    }
+
+    fn halt_diverged(&mut self, height: Height, own: Digest, certified: Digest, out: &mut Vec<Output>) {
+        let reason = format!(
+            "diverged: at height {height} this node computed header {own}, and a quorum certified {certified}; it signs \
+             nothing from here on. Keep the data directory for analysis, wipe the node and let it follow again"
+        );
+        self.halt(reason, out);
+    }
+}

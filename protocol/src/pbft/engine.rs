@@ -1,0 +1,389 @@
+//! The engine's state, and the one match on its inputs.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use borsh::BorshSerialize;
+use quorate_crypto::{
+    encode::encode,
+    hash::{Digest, sha256},
+    key::{PublicKey, SecretKey},
+    signed::Signed,
+};
+
+use super::{
+    catch_up::Peer,
+    checkpoint::BlockState,
+    config::Config,
+    input::{Input, Synced},
+    message::{Commit, Message, Prepare},
+    output::{Note, Output, Ticket},
+    record::{Durable, Record},
+    safety::{Phase, Refusal, Safety},
+    slot::{Acceptance, Slot, Stage},
+    tally::Tally,
+    timer::Timer,
+};
+use crate::{
+    document::{block::Proof, certificate::{Certificate, Checkpoint}},
+    id::{Height, NodeIndex, Sequence, View},
+    time::Instant,
+};
+
+/// What a record that is on its way to the disk will mean once it is there.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) enum Pending {
+    /// A proposal, and with it this replica's PREPARE if it is a backup.
+    Accepted { view: View, sequence: Sequence, prepare: Option<Signed<Prepare>> },
+    /// A prepared certificate, and with it this replica's COMMIT.
+    Prepared(Signed<Commit>),
+    /// The floor, and with it this replica's CHECKPOINT.
+    Checkpoint(Signed<Checkpoint>),
+}
+
+/// A delivered block that is not executed yet.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct Executing {
+    /// Digest of its batch.
+    pub digest: Digest,
+    /// Header hash and certificate, where it came by synchronisation with one.
+    pub certified: Option<(Digest, Certificate)>,
+}
+
+/// One replica's part in the agreement of one epoch. A value: it owns no clock, socket, disk or thread.
+#[derive(Clone)]
+pub struct Engine {
+    pub(super) config: Config,
+    pub(super) safety: Safety,
+    pub(super) state: State,
+    /// The time of the last input; not part of the fingerprint.
+    pub(super) now: Instant,
+}
+
+/// Everything that changes. Its canonical bytes are the fingerprint.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct State {
+    pub view: View,
+    pub active: bool,
+    /// h: a multiple of K (or the boundary) whose block and certificate are durable here.
+    pub low: Height,
+    /// The highest block that is durable here.
+    pub executed: Height,
+    /// The highest block whose execution was asked for.
+    pub delivered: Height,
+    /// Slots of low < n <= low + L.
+    pub slots: BTreeMap<Sequence, Slot>,
+    /// Blocks that synchronisation proved final, above `delivered`.
+    pub synced: BTreeMap<Height, Synced>,
+    /// Blocks that were delivered and are not executed yet.
+    pub executing: BTreeMap<Height, Executing>,
+    /// Recent executed blocks, and older ones that still lack a certificate.
+    pub blocks: BTreeMap<Height, BlockState>,
+    /// CHECKPOINTs for heights that are not executed here yet, at most 2 L above the low watermark.
+    pub early: BTreeMap<Height, Tally<Checkpoint>>,
+    /// What each validator last said of itself.
+    pub peers: BTreeMap<NodeIndex, Peer>,
+    /// The next sequence that this replica proposes while it is the primary.
+    pub next_sequence: Sequence,
+    pub pending: BTreeMap<Ticket, Pending>,
+    pub next_ticket: u64,
+    /// `executed` at the last STATUS: no progress since means that votes alone do not bring what is missing.
+    pub executed_at_status: Height,
+    pub status_timer: Timer,
+    pub halted: Option<String>,
+}
+
+impl Engine {
+    /// An engine as of the last crash: what is durable decides everything, and nothing else is remembered. Its first
+    /// deadline is at once; then it tells its peers what it has.
+    pub fn recover(config: Config, key: SecretKey, durable: Durable, now: Instant) -> Engine {
+        let voting = config.me.is_some() && durable.records.is_some();
+        let mut safety = Safety::new(key, config.chain_id, config.epoch, voting);
+        safety.set_low(durable.low);
+        safety.set_executed(durable.executed);
+        let mut status_timer = Timer::default();
+        status_timer.set(Duration::ZERO);
+        let state = State {
+            view: View(0),
+            active: true,
+            low: durable.low,
+            executed: durable.executed,
+            delivered: durable.executed,
+            slots: BTreeMap::new(),
+            synced: BTreeMap::new(),
+            executing: BTreeMap::new(),
+            blocks: BTreeMap::new(),
+            early: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            next_sequence: Sequence(durable.executed.0 + 1),
+            pending: BTreeMap::new(),
+            next_ticket: 0,
+            executed_at_status: durable.executed,
+            status_timer,
+            halted: None,
+        };
+        let mut engine = Engine { config, safety, state, now };
+        for record in durable.records.unwrap_or_default() {
+            engine.restore_record(record);
+        }
+        for block in durable.blocks {
+            engine.restore_block(block);
+        }
+        engine
+    }
+
+    /// Takes one record of the vote log back. Its vote may have left before the crash, so it counts as cast.
+    fn restore_record(&mut self, record: Record) {
+        match record {
+            Record::View { epoch, view, active } if epoch == self.config.epoch => {
+                self.safety.enter_view(view);
+                self.state.view = view;
+                self.state.active = active;
+            }
+            Record::View { .. } => {}
+            Record::Floor(height) => self.safety.remember_floor(height),
+            Record::Accepted { proposal, prepare } => {
+                let ballot = proposal.ballot();
+                if !self.in_window(ballot.sequence) || ballot.epoch != self.config.epoch {
+                    return;
+                }
+                match &prepare {
+                    Some(_) => self.safety.remember(ballot, Phase::Prepare),
+                    None => {
+                        self.safety.remember(ballot, Phase::PrePrepare);
+                        self.state.next_sequence = self.state.next_sequence.max(ballot.sequence.next());
+                    }
+                }
+                if ballot.view != self.state.view {
+                    return;
+                }
+                let me = self.config.me;
+                let slot = self.slot(ballot.sequence);
+                if let (Some(me), Some(prepare)) = (me, prepare) {
+                    slot.prepares.insert(me, prepare);
+                }
+                slot.acceptance = Some(Acceptance { proposal, stage: Stage::Durable });
+            }
+            Record::Prepared { certificate, commit } => {
+                let ballot = commit.body.0;
+                if !self.in_window(ballot.sequence) || ballot.epoch != self.config.epoch {
+                    return;
+                }
+                self.safety.remember(ballot, Phase::Commit);
+                if ballot.view != self.state.view {
+                    return;
+                }
+                let primary = self.primary();
+                let members = self.config.validators.clone();
+                let me = self.config.me;
+                let slot = self.slot(ballot.sequence);
+                for prepare in certificate.prepares.iter() {
+                    if let Some(index) = members.index_of(&prepare.signer).filter(|index| *index != primary) {
+                        slot.prepares.insert(index, prepare.clone());
+                    }
+                }
+                if let Some(me) = me {
+                    slot.commits.insert(me, commit);
+                }
+                slot.prepared = Some(certificate);
+                slot.prepared_durable = true;
+            }
+        }
+    }
+
+    /// The only way in. Total: no input of a peer makes it panic.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+        let elapsed = now.saturating_since(self.now);
+        self.now = self.now.max(now);
+        self.state.status_timer.advance(elapsed);
+        if self.state.halted.is_some() {
+            return;
+        }
+        match input {
+            Input::Message(message) => self.on_message(message.into_inner(), out),
+            Input::Propose(batch) => self.on_propose(batch, out),
+            Input::Checked { sequence, digest, verdict } => self.on_checked(sequence, digest, verdict, out),
+            Input::Durable(ticket) => self.on_durable(ticket, out),
+            Input::Executed { height, header_hash } => self.on_executed(height, header_hash, out),
+            Input::Synced(synced) => self.on_synced(synced, out),
+            Input::Anchored(height) => self.on_anchored(height, out),
+            Input::PeerUp(peer) => self.on_peer_up(peer, out),
+            Input::Deadline => {}
+        }
+        if self.state.status_timer.take_due() {
+            self.on_status_timer(out);
+        }
+    }
+
+    fn on_message(&mut self, message: Message, out: &mut Vec<Output>) {
+        if self.is_from_a_twin(&message) {
+            let reason = "a valid vote of this node's own key arrived that this node never cast: two processes share the \
+                          key; stop one of them";
+            self.halt(reason.to_owned(), out);
+            return;
+        }
+        match message {
+            Message::PrePrepare(proposal) => self.on_pre_prepare(proposal, out),
+            Message::Prepare(vote) => self.on_prepare(vote, out),
+            Message::Commit(vote) => self.on_commit(vote, out),
+            Message::Checkpoint(checkpoint) => self.on_checkpoint(checkpoint, out),
+            Message::CommitCertificate(certificate) => self.on_commit_certificate(certificate, out),
+            Message::CertifiedCheckpoint(certified) => self.on_certified_checkpoint(certified, out),
+            Message::Status(status) => self.on_status(status, out),
+        }
+    }
+
+    /// Whether the message is a fresh vote of this replica's own key that it never cast (PROTOCOL 6.4). Only votes above
+    /// the low watermark tell: older ones may be replays of what was forgotten on purpose.
+    fn is_from_a_twin(&self, message: &Message) -> bool {
+        let (signer, ballot, phase) = match message {
+            Message::PrePrepare(proposal) => (proposal.pre_prepare.signer, proposal.ballot(), Phase::PrePrepare),
+            Message::Prepare(vote) => (vote.signer, vote.body.0, Phase::Prepare),
+            Message::Commit(vote) => (vote.signer, vote.body.0, Phase::Commit),
+            _ => return false,
+        };
+        signer == self.safety.public_key()
+            && self.safety.check_standing() != Err(Refusal::NotVoting)
+            && Height::from(ballot.sequence) > self.state.low
+            && !self.safety.knows(&ballot, phase)
+    }
+
+    /// When the engine wants an [`Input::Deadline`], if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.state.halted.is_some() { None } else { self.state.status_timer.deadline(self.now) }
+    }
+
+    /// A digest of everything that decides what the engine does next.
+    pub fn fingerprint(&self) -> Digest {
+        let mut bytes = encode(&self.state);
+        self.safety.fingerprint_into(&mut bytes);
+        sha256(&bytes)
+    }
+
+    /// The primary of the current view.
+    pub fn primary(&self) -> NodeIndex {
+        self.config.validators.primary(self.config.epoch, self.state.view)
+    }
+
+    /// Whether this replica is the primary of the current view.
+    pub fn is_primary(&self) -> bool {
+        self.config.me == Some(self.primary())
+    }
+
+    /// The highest block that is durable here.
+    pub fn executed(&self) -> Height {
+        self.state.executed
+    }
+
+    /// The highest block whose execution was asked for.
+    pub fn delivered(&self) -> Height {
+        self.state.delivered
+    }
+
+    /// The world can no longer do what the engine relies on: nothing is signed from here on.
+    pub fn stop(&mut self, reason: String) {
+        self.state.halted = Some(reason);
+    }
+
+    /// Whether the window has room for one more proposal of this replica: it is the primary of an active view, it votes,
+    /// and neither the high watermark nor `in_flight_max` is reached (PROTOCOL 3.1).
+    pub fn room(&self) -> Option<Sequence> {
+        let sequence = self.state.next_sequence;
+        let open = self.is_primary() && self.state.active && self.state.halted.is_none() && self.safety.is_voting();
+        let above = sequence.0.saturating_sub(self.last_committed().0);
+        (open && self.in_window(sequence) && above <= self.config.in_flight_max).then_some(sequence)
+    }
+
+    /// The highest sequence up to which everything is committed.
+    pub(super) fn last_committed(&self) -> Sequence {
+        Sequence(self.state.delivered.0)
+    }
+
+    /// low < n <= low + L.
+    pub(super) fn in_window(&self, sequence: Sequence) -> bool {
+        let height = Height::from(sequence);
+        height > self.state.low && height.0 - self.state.low.0 <= self.config.window
+    }
+
+    /// The slot of a sequence inside the window.
+    pub(super) fn slot(&mut self, sequence: Sequence) -> &mut Slot {
+        let now = self.now;
+        if !self.state.slots.contains_key(&sequence) {
+            // From now on something is missing, so peers are told sooner.
+            self.state.status_timer.hasten(self.config.status_interval);
+        }
+        self.state.slots.entry(sequence).or_insert_with(|| Slot::new(now))
+    }
+
+    pub(super) fn index_of(&self, key: &PublicKey) -> Option<NodeIndex> {
+        self.config.validators.index_of(key)
+    }
+
+    pub(super) fn persist(&mut self, record: Record, release: Vec<Message>, pending: Pending, out: &mut Vec<Output>) {
+        let ticket = Ticket(self.state.next_ticket);
+        self.state.next_ticket += 1;
+        self.state.pending.insert(ticket, pending);
+        out.push(Output::Persist { record, release, ticket });
+    }
+
+    fn on_durable(&mut self, ticket: Ticket, out: &mut Vec<Output>) {
+        match self.state.pending.remove(&ticket) {
+            Some(Pending::Accepted { view, sequence, prepare }) => self.on_accepted_durable(view, sequence, prepare, out),
+            Some(Pending::Prepared(commit)) => self.on_prepared_durable(commit, out),
+            Some(Pending::Checkpoint(checkpoint)) => self.on_checkpoint(checkpoint, out),
+            // Answered twice, or asked for before a restart.
+            None => {}
+        }
+    }
+
+    /// The one component that delivers blocks (PROTOCOL 4.4): whatever made a height final, it is executed here, once and
+    /// in order.
+    pub(super) fn try_deliver(&mut self, out: &mut Vec<Output>) {
+        loop {
+            let height = self.state.delivered.next();
+            let from_sync = self.state.synced.remove(&height);
+            let slot = self.state.slots.get(&Sequence::from(height));
+            let (content, proof, certified) = match (slot.and_then(|slot| slot.committed.as_ref()), from_sync) {
+                (Some(held), _) => (held.content.clone(), Proof::Commits(held.commits.clone()), None),
+                (None, Some(synced)) => {
+                    // COMMITs prove what was ordered, CHECKPOINTs what came out of it as well.
+                    let certified = match &synced.proof {
+                        Proof::Certificate(certificate) => Some((synced.header_hash, certificate.clone())),
+                        Proof::Commits(_) => None,
+                    };
+                    (synced.content, synced.proof, certified)
+                }
+                (None, None) => return,
+            };
+            let expected = certified.as_ref().map(|(header_hash, _)| *header_hash);
+            self.state.executing.insert(height, Executing { digest: content.digest(), certified });
+            out.push(Output::Execute { height, content, proof, expected });
+            self.state.delivered = height;
+            self.state.next_sequence = self.state.next_sequence.max(Sequence::from(height).next());
+        }
+    }
+
+    fn on_synced(&mut self, synced: Synced, out: &mut Vec<Output>) {
+        let ahead = synced.height.0.saturating_sub(self.state.delivered.0);
+        if ahead == 0 || ahead > self.config.window {
+            return;
+        }
+        self.state.synced.insert(synced.height, synced);
+        self.try_deliver(out);
+    }
+
+    pub(super) fn halt(&mut self, reason: String, out: &mut Vec<Output>) {
+        self.state.halted = Some(reason.clone());
+        out.push(Output::Halt { reason });
+    }
+
+    pub(super) fn note_not_signed(what: &'static str, refusal: Refusal, out: &mut Vec<Output>) {
+        out.push(Output::Note(Note::NotSigned { what, refusal }));
+    }
+}
+
+impl Pending {
+    /// Whether this is the CHECKPOINT of that height on its way to the disk.
+    pub(super) fn is_checkpoint_of(&self, height: Height) -> bool {
+        matches!(self, Pending::Checkpoint(signed) if signed.body.height == height)
+    }
+}

@@ -1,0 +1,244 @@
+//! The normal case: PRE-PREPARE, PREPARE, COMMIT (OSDI'99, section 4.2; PROTOCOL section 3).
+
+use quorate_crypto::{hash::Digest, signed::Signed};
+
+use super::{
+    engine::{Engine, Pending},
+    evidence::Evidence,
+    input::Verdict,
+    message::{
+        Ballot, Commit, CommitCertificate, Content, Message, Prepare, PreparedCertificate, Proposal,
+    },
+    output::{Note, Output},
+    record::Record,
+    slot::{Acceptance, Stage},
+    tally::Counted,
+};
+use crate::{
+    document::batch::Batch,
+    id::{Height, Sequence, View},
+};
+
+impl Engine {
+    /// The primary proposes (3.1). It accepts its own proposal; the PRE-PREPARE leaves when the batch is durable.
+    pub(super) fn on_propose(&mut self, batch: Batch, out: &mut Vec<Output>) {
+        let Some(sequence) = self.room() else { return };
+        let content = Content::Batch(batch);
+        let ballot = self.ballot(sequence, content.digest());
+        match self.safety.sign_pre_prepare(ballot) {
+            Ok(pre_prepare) => {
+                self.state.next_sequence = sequence.next();
+                self.accept(Proposal { pre_prepare, content }, out);
+            }
+            Err(refusal) => Self::note_not_signed("PRE-PREPARE", refusal, out),
+        }
+    }
+
+    /// A backup hears the primary (3.2). What is checked here comes before anything is logged or asked.
+    pub(super) fn on_pre_prepare(&mut self, proposal: Proposal, out: &mut Vec<Output>) {
+        let ballot = proposal.ballot();
+        let from_primary = self.index_of(&proposal.pre_prepare.signer) == Some(self.primary());
+        if !from_primary || ballot.view != self.state.view || !self.state.active || !self.in_window(ballot.sequence) {
+            return;
+        }
+        if proposal.content == Content::Null {
+            return out.push(refused(ballot.sequence, "null is legal only where a new view fills a gap"));
+        }
+        if let Some(first) = &self.slot(ballot.sequence).acceptance {
+            if first.proposal.ballot().digest != ballot.digest {
+                let evidence = Evidence::PrePrepare(first.proposal.pre_prepare.clone(), proposal.pre_prepare);
+                out.push(Output::Note(Note::Evidence(Box::new(evidence))));
+            }
+            return;
+        }
+        if self.is_primary() {
+            // Its own proposal, relayed back from before a crash that lost it: the twin check has stopped any other.
+            return;
+        }
+        let content = proposal.content.clone();
+        self.slot(ballot.sequence).acceptance = Some(Acceptance { proposal, stage: Stage::Checking });
+        self.check(ballot, content, out);
+        self.try_commit(ballot.sequence, out);
+    }
+
+    /// Asks whether a proposal may be voted for. Where a block is executed already, its digest is the answer (3.6).
+    fn check(&mut self, ballot: Ballot, content: Content, out: &mut Vec<Output>) {
+        if !self.safety.is_voting() {
+            return;
+        }
+        let executed = self.state.blocks.get(&Height::from(ballot.sequence)).map(|block| block.digest);
+        let verdict = match executed {
+            None => return out.push(Output::Check { sequence: ballot.sequence, content }),
+            Some(digest) if digest == ballot.digest => Verdict::Held,
+            Some(_) => Verdict::Refused("another batch was executed at this sequence".to_owned()),
+        };
+        self.on_checked(ballot.sequence, ballot.digest, verdict, out);
+    }
+
+    /// A block was executed while its proposal still waited for an answer: now the answer is known.
+    pub(super) fn check_again(&mut self, sequence: Sequence, out: &mut Vec<Output>) {
+        let acceptance = self.state.slots.get(&sequence).and_then(|slot| slot.acceptance.as_ref());
+        let waiting = acceptance.filter(|acceptance| acceptance.stage == Stage::Checking);
+        if let Some(proposal) = waiting.map(|acceptance| acceptance.proposal.clone()) {
+            self.check(proposal.ballot(), proposal.content, out);
+        }
+    }
+
+    /// The replica's answer: its bodies are held, or it must not be voted for.
+    pub(super) fn on_checked(&mut self, sequence: Sequence, digest: Digest, verdict: Verdict, out: &mut Vec<Output>) {
+        let Some(slot) = self.state.slots.get_mut(&sequence) else { return };
+        let Some(acceptance) = &mut slot.acceptance else { return };
+        if acceptance.stage != Stage::Checking || acceptance.proposal.ballot().digest != digest {
+            return;
+        }
+        match verdict {
+            Verdict::Held => {
+                let proposal = acceptance.proposal.clone();
+                self.accept(proposal, out);
+            }
+            Verdict::Refused(reason) => {
+                acceptance.stage = Stage::Refused;
+                out.push(refused(sequence, &reason));
+            }
+        }
+    }
+
+    /// Accepts a proposal: it goes to the journal with its bodies, and the vote for it leaves from there (3.4). The
+    /// primary's vote is the PRE-PREPARE itself, a backup's the PREPARE.
+    fn accept(&mut self, proposal: Proposal, out: &mut Vec<Output>) {
+        let ballot = proposal.ballot();
+        let (prepare, release) = if self.is_primary() {
+            (None, Message::PrePrepare(proposal.clone()))
+        } else {
+            match self.safety.sign_prepare(ballot) {
+                Ok(prepare) => (Some(prepare.clone()), Message::Prepare(prepare)),
+                Err(refusal) => return Self::note_not_signed("PREPARE", refusal, out),
+            }
+        };
+        self.slot(ballot.sequence).acceptance =
+            Some(Acceptance { proposal: proposal.clone(), stage: Stage::Persisting });
+        let pending = Pending::Accepted { view: ballot.view, sequence: ballot.sequence, prepare: prepare.clone() };
+        self.persist(Record::Accepted { proposal, prepare }, vec![release], pending, out);
+    }
+
+    /// The accepted proposal and its bodies are durable, and this replica's own vote counts from here on.
+    pub(super) fn on_accepted_durable(
+        &mut self,
+        view: View,
+        sequence: Sequence,
+        prepare: Option<Signed<Prepare>>,
+        out: &mut Vec<Output>,
+    ) {
+        if view != self.state.view {
+            return;
+        }
+        let Some(slot) = self.state.slots.get_mut(&sequence) else { return };
+        let Some(acceptance) = &mut slot.acceptance else { return };
+        acceptance.stage = Stage::Durable;
+        if let (Some(me), Some(own)) = (self.config.me, prepare) {
+            slot.prepares.insert(me, own);
+        }
+        self.try_prepare(sequence, out);
+        self.try_commit(sequence, out);
+    }
+
+    /// A PREPARE of some backup.
+    pub(super) fn on_prepare(&mut self, vote: Signed<Prepare>, out: &mut Vec<Output>) {
+        let ballot = vote.body.0;
+        let Some(index) = self.index_of(&vote.signer) else { return };
+        if ballot.view != self.state.view || !self.in_window(ballot.sequence) {
+            return;
+        }
+        if index == self.primary() {
+            // 3.5: the primary's PRE-PREPARE is its vote; counting a PREPARE as well would count it twice.
+            return out.push(Output::Note(Note::PrimaryPrepared(Box::new(vote))));
+        }
+        match self.slot(ballot.sequence).prepares.insert(index, vote.clone()) {
+            Counted::New => self.try_prepare(ballot.sequence, out),
+            Counted::Known => {}
+            Counted::Conflict(first) => out.push(evidence(Evidence::Prepare(*first, vote))),
+        }
+    }
+
+    /// prepared = accepted + q - 1 PREPAREs of distinct backups + own durable body (1.3). Then, and not before the whole
+    /// certificate is durable, the COMMIT leaves (3.4).
+    pub(super) fn try_prepare(&mut self, sequence: Sequence, out: &mut Vec<Output>) {
+        let needed = self.config.validators.quorum() - 1;
+        let Some(slot) = self.state.slots.get(&sequence) else { return };
+        let Some(digest) = slot.accepted_digest() else { return };
+        if slot.prepared.is_some() || slot.prepares.count(&digest) < needed {
+            return;
+        }
+        let Some(pre_prepare) = slot.acceptance.as_ref().map(|a| a.proposal.pre_prepare.clone()) else { return };
+        let prepares: Vec<_> = slot.prepares.take(&digest, needed).into_iter().map(|(_, vote)| vote).collect();
+        let Ok(prepares) = prepares.try_into() else { return };
+        let certificate = PreparedCertificate { pre_prepare, prepares };
+        match self.safety.sign_commit(self.ballot(sequence, digest)) {
+            Ok(commit) => {
+                self.slot(sequence).prepared = Some(certificate.clone());
+                let release = vec![Message::Commit(commit.clone())];
+                let pending = Pending::Prepared(commit.clone());
+                self.persist(Record::Prepared { certificate, commit }, release, pending, out);
+            }
+            Err(refusal) => Self::note_not_signed("COMMIT", refusal, out),
+        }
+    }
+
+    /// The prepared certificate is durable, and this replica's own COMMIT counts from here on.
+    pub(super) fn on_prepared_durable(&mut self, commit: Signed<Commit>, out: &mut Vec<Output>) {
+        let ballot = commit.body.0;
+        if ballot.view != self.state.view {
+            return;
+        }
+        let Some(slot) = self.state.slots.get_mut(&ballot.sequence) else { return };
+        slot.prepared_durable = true;
+        if let Some(me) = self.config.me {
+            slot.commits.insert(me, commit);
+        }
+        self.try_commit(ballot.sequence, out);
+    }
+
+    /// A COMMIT of some replica. Those of left views are ignored; a whole certificate of them is not (4.2).
+    pub(super) fn on_commit(&mut self, vote: Signed<Commit>, out: &mut Vec<Output>) {
+        let ballot = vote.body.0;
+        let Some(index) = self.index_of(&vote.signer) else { return };
+        if ballot.view != self.state.view || !self.in_window(ballot.sequence) {
+            return;
+        }
+        match self.slot(ballot.sequence).commits.insert(index, vote.clone()) {
+            Counted::New => self.try_commit(ballot.sequence, out),
+            Counted::Known => {}
+            Counted::Conflict(first) => out.push(evidence(Evidence::Commit(*first, vote))),
+        }
+    }
+
+    /// q COMMITs of this view for a digest whose content is known here are a commit certificate. Whether this replica
+    /// prepared it too does not matter: a quorum did (4.2).
+    pub(super) fn try_commit(&mut self, sequence: Sequence, out: &mut Vec<Output>) {
+        let quorum = self.config.validators.quorum();
+        let Some(slot) = self.state.slots.get_mut(&sequence) else { return };
+        let Some(acceptance) = &slot.acceptance else { return };
+        let digest = acceptance.proposal.ballot().digest;
+        if slot.committed.is_some() || slot.commits.count(&digest) < quorum {
+            return;
+        }
+        let content = acceptance.proposal.content.clone();
+        let commits: Vec<_> = slot.commits.take(&digest, quorum).into_iter().map(|(_, vote)| vote).collect();
+        let Ok(commits) = commits.try_into() else { return };
+        slot.committed = Some(CommitCertificate { commits, content });
+        self.try_deliver(out);
+    }
+
+    /// The ballot of the current view at this place.
+    pub(super) fn ballot(&self, sequence: Sequence, digest: Digest) -> Ballot {
+        Ballot { epoch: self.config.epoch, view: self.state.view, sequence, digest }
+    }
+}
+
+fn refused(sequence: Sequence, reason: &str) -> Output {
+    Output::Note(Note::Refused { sequence, reason: reason.to_owned() })
+}
+
+pub(super) fn evidence(evidence: Evidence) -> Output {
+    Output::Note(Note::Evidence(Box::new(evidence)))
+}

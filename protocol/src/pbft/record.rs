@@ -1,0 +1,80 @@
+//! What must be durable before a vote leaves (PROTOCOL 3.4), and what a restart finds again.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use quorate_crypto::{hash::Digest, signed::Signed};
+
+use super::message::{Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal};
+use crate::{
+    document::certificate::Certificate,
+    id::{Epoch, Height, Sequence, View},
+};
+
+/// One entry of the vote log. Bodies of transactions stand beside it (`replica::JournalEntry`), the engine never sees them.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Record {
+    /// The view that was entered; a restart returns to it (PROTOCOL 5.2).
+    View {
+        /// Epoch of the view.
+        epoch: Epoch,
+        /// The view entered.
+        view: View,
+        /// Whether it was active.
+        active: bool,
+    },
+    /// A proposal was accepted: before a backup's PREPARE and before the primary's PRE-PREPARE.
+    Accepted {
+        /// The proposal with its batch.
+        proposal: Proposal,
+        /// The PREPARE that leaves once this is durable; none where this replica proposed it.
+        prepare: Option<Signed<Prepare>>,
+    },
+    /// A batch prepared: before the COMMIT.
+    Prepared {
+        /// The whole certificate.
+        certificate: PreparedCertificate,
+        /// The COMMIT that leaves once this is durable.
+        commit: Signed<Commit>,
+    },
+    /// The highest height whose CHECKPOINT this node signed (PROTOCOL 7.2): before that CHECKPOINT.
+    Floor(Height),
+}
+
+impl Record {
+    /// The sequence that this record is about; `None` for one that outlives every sequence.
+    pub fn sequence(&self) -> Option<Sequence> {
+        match self {
+            Record::View { .. } | Record::Floor(_) => None,
+            Record::Accepted { proposal, .. } => Some(proposal.ballot().sequence),
+            Record::Prepared { certificate, .. } => Some(certificate.pre_prepare.body.0.sequence),
+        }
+    }
+}
+
+/// A block above the low watermark, as a restart finds it in the chain store.
+#[derive(Clone, Debug)]
+pub struct DurableBlock {
+    /// Its height.
+    pub height: Height,
+    /// Digest of its batch.
+    pub digest: Digest,
+    /// Hash of its header.
+    pub header_hash: Digest,
+    /// q COMMITs with the batch where it was committed here; none where it came by synchronisation.
+    pub commits: Option<CommitCertificate>,
+    /// q CHECKPOINTs, where they were stored.
+    pub certificate: Option<Certificate>,
+}
+
+/// Everything durable that a restart starts from.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    /// The vote log in the order in which it was written. `None`: there is no log to be trusted, so this node never
+    /// votes in this epoch (PROTOCOL 6.4).
+    pub records: Option<Vec<Record>>,
+    /// The low watermark: the highest multiple of K (or 0) whose certificate is stored.
+    pub low: Height,
+    /// The highest block in the store.
+    pub executed: Height,
+    /// Every block in the store that is above the low watermark or lacks its certificate, by height.
+    pub blocks: Vec<DurableBlock>,
+}

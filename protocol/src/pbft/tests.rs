@@ -1,0 +1,757 @@
+//! Each rule with the attack that it stops. The harness delivers by hand: no time passes unless a test says so.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use quorate_crypto::{
+    encode::BoundedVec,
+    hash::{Digest, sha256},
+    key::SecretKey,
+    signature::Verifier,
+    signed::{Signable, Signed, Verified},
+};
+
+use super::{
+    message::{
+        Ballot, CertifiedCheckpoint, Commit, CommitCertificate, Content, PrePrepare, Prepare, Proposal, Status,
+        VerifyContext,
+    },
+    safety::Refusal,
+    *,
+};
+use crate::{
+    document::{Batch, Certificate, Checkpoint, Proof, Validator, ValidatorSet},
+    id::{Epoch, Height, NodeIndex, Sequence, TransactionId, View},
+    time::Instant,
+};
+
+const K: u64 = 4;
+const L: u64 = 8;
+
+fn key(index: usize) -> SecretKey {
+    SecretKey::from_seed([u8::try_from(index).unwrap() + 1; 32])
+}
+
+fn set(n: usize) -> ValidatorSet {
+    let member = |index| Validator {
+        consensus_key: key(index).public_key(),
+        network_key: SecretKey::from_seed([u8::try_from(index).unwrap() + 101; 32]).public_key(),
+    };
+    ValidatorSet::new((0..n).map(member).collect()).unwrap()
+}
+
+fn config(n: usize, me: usize) -> Config {
+    Config {
+        chain_id: Digest::ZERO,
+        epoch: Epoch(0),
+        validators: set(n),
+        me: Some(NodeIndex(u8::try_from(me).unwrap())),
+        base: Height(0),
+        checkpoint_interval: K,
+        window: L,
+        in_flight_max: 8,
+        status_interval: Duration::from_millis(100),
+        status_interval_idle: Duration::from_secs(1),
+    }
+}
+
+fn batch(number: u8) -> Batch {
+    let ids = vec![TransactionId(Digest::from_bytes([number; 32]))];
+    Batch { time: u64::from(number), ids: ids.try_into().unwrap() }
+}
+
+fn ballot(sequence: u64, digest: Digest) -> Ballot {
+    Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(sequence), digest }
+}
+
+fn sign<T: Signable>(index: usize, body: T) -> Signed<T> {
+    Signed::sign(body, &Digest::ZERO, &key(index))
+}
+
+fn proposal(signer: usize, sequence: u64, batch: Batch) -> Message {
+    let content = Content::Batch(batch);
+    let pre_prepare = sign(signer, PrePrepare(ballot(sequence, content.digest())));
+    Message::PrePrepare(Proposal { pre_prepare, content })
+}
+
+fn prepare(signer: usize, sequence: u64, batch: &Batch) -> Message {
+    Message::Prepare(sign(signer, Prepare(ballot(sequence, batch.digest()))))
+}
+
+fn commit(signer: usize, sequence: u64, batch: &Batch) -> Message {
+    Message::Commit(sign(signer, Commit(ballot(sequence, batch.digest()))))
+}
+
+fn checkpoint(signer: usize, height: u64, header_hash: Digest) -> Message {
+    let body = Checkpoint { epoch: Epoch(0), height: Height(height), header_hash };
+    Message::Checkpoint(sign(signer, body))
+}
+
+fn commit_certificate(signers: &[usize], sequence: u64, batch: &Batch) -> Message {
+    let commits: Vec<_> = signers.iter().map(|i| sign(*i, Commit(ballot(sequence, batch.digest())))).collect();
+    Message::CommitCertificate(CommitCertificate {
+        commits: commits.try_into().unwrap(),
+        content: Content::Batch(batch.clone()),
+    })
+}
+
+fn context(n: usize) -> VerifyContext {
+    VerifyContext { chain_id: Digest::ZERO, epoch: Epoch(0), validators: set(n) }
+}
+
+fn verify(n: usize, message: Message) -> Result<Verified<Message>, Message> {
+    Verified::check(message, &context(n), &mut Verifier::new([0; 32], 64))
+}
+
+/// The header that execution makes in these tests: a function of height and content.
+fn header_hash(height: Height, content: &Content) -> Digest {
+    sha256(&[&height.0.to_le_bytes()[..], content.digest().as_bytes()].concat())
+}
+
+/// One engine and its disk.
+struct Node {
+    engine: Engine,
+    n: usize,
+    now: Instant,
+    log: Vec<Record>,
+    out: Vec<Output>,
+}
+
+impl Node {
+    fn new(n: usize, me: usize) -> Node {
+        let durable = Durable { records: Some(Vec::new()), ..Durable::default() };
+        let engine = Engine::recover(config(n, me), key(me), durable, Instant::ORIGIN);
+        let mut node = Node { engine, n, now: Instant::ORIGIN, log: Vec::new(), out: Vec::new() };
+        node.input(Input::Deadline);
+        node.out.clear();
+        node
+    }
+
+    fn input(&mut self, input: Input) {
+        self.engine.handle(self.now, input, &mut self.out);
+        self.engine.check_invariants().unwrap();
+    }
+
+    fn hear(&mut self, message: Message) {
+        let message = verify(self.n, message).expect("the test's message verifies");
+        self.input(Input::Message(Box::new(message)));
+    }
+
+    /// Grants everything that the engine asks of its own world, and returns what it wants to send.
+    fn settle(&mut self) -> Vec<(Option<NodeIndex>, Message)> {
+        let mut sent = Vec::new();
+        while !self.out.is_empty() {
+            for output in std::mem::take(&mut self.out) {
+                self.grant(output, &mut sent);
+            }
+        }
+        sent
+    }
+
+    fn grant(&mut self, output: Output, sent: &mut Vec<(Option<NodeIndex>, Message)>) {
+        match output {
+            Output::Send { to, message } => sent.push((Some(to), message)),
+            Output::Broadcast(message) => sent.push((None, message)),
+            Output::Check { sequence, content } => {
+                self.input(Input::Checked { sequence, digest: content.digest(), verdict: Verdict::Held });
+            }
+            Output::Persist { record, release, ticket } => {
+                self.log.push(record);
+                sent.extend(release.into_iter().map(|message| (None, message)));
+                self.input(Input::Durable(ticket));
+            }
+            Output::Execute { height, content, .. } => {
+                self.input(Input::Executed { height, header_hash: header_hash(height, &content) });
+            }
+            Output::Certify { height, anchor: true, .. } => self.input(Input::Anchored(height)),
+            _ => {}
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.input(Input::Deadline);
+    }
+
+    fn notes(&self) -> Vec<&Note> {
+        self.out.iter().filter_map(|output| if let Output::Note(note) = output { Some(note) } else { None }).collect()
+    }
+
+    fn executed(&self) -> u64 {
+        self.engine.status().executed.0
+    }
+
+    /// A crash and a restart: the log and the store are all that is left.
+    fn restart(&mut self, me: usize, blocks: Vec<DurableBlock>) {
+        let executed = blocks.iter().map(|block| block.height).max().unwrap_or_default();
+        let durable = Durable { records: Some(self.log.clone()), low: Height(0), executed, blocks };
+        self.engine = Engine::recover(config(self.n, me), key(me), durable, self.now);
+        self.out.clear();
+    }
+}
+
+/// All engines of a cluster, with a network that delivers what `passes` lets through.
+struct Cluster {
+    nodes: Vec<Node>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Cluster {
+    fn new(n: usize) -> Cluster {
+        Cluster { nodes: (0..n).map(|me| Node::new(n, me)).collect(), counts: BTreeMap::new() }
+    }
+
+    fn run(&mut self, mut passes: impl FnMut(usize, usize, &Message) -> bool) {
+        loop {
+            let mut queue = VecDeque::new();
+            for from in 0..self.nodes.len() {
+                queue.extend(self.nodes[from].settle().into_iter().map(|(to, message)| (from, to, message)));
+            }
+            if queue.is_empty() {
+                return;
+            }
+            for (from, to, message) in queue {
+                for receiver in 0..self.nodes.len() {
+                    let wanted = to.is_none_or(|to| usize::from(to.0) == receiver);
+                    if receiver != from && wanted {
+                        *self.counts.entry(message.name()).or_default() += 1;
+                        if passes(from, receiver, &message) {
+                            self.nodes[receiver].hear(message.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.nodes.iter_mut().for_each(|node| node.pass(time));
+    }
+}
+
+#[test]
+fn four_replicas_commit_execute_and_certify() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[0].input(Input::Propose(batch(1)));
+    cluster.run(|_, _, _| true);
+    for node in &cluster.nodes {
+        let status = node.engine.status();
+        assert_eq!((status.executed, status.certified), (Height(1), Height(1)));
+    }
+}
+
+#[test]
+fn a_single_replica_passes_every_phase_without_a_message() {
+    let mut node = Node::new(1, 0);
+    node.input(Input::Propose(batch(1)));
+    node.settle();
+    assert_eq!(node.engine.status().certified, Height(1));
+}
+
+#[test]
+fn message_counts_match_the_textbook_with_f_silent_replicas() {
+    for (n, pre_prepare, prepare, commit) in [(4, 3, 6, 9), (7, 6, 24, 30), (10, 9, 54, 63), (13, 12, 96, 108)] {
+        let mut cluster = Cluster::new(n);
+        let f = set(n).f();
+        cluster.nodes[0].input(Input::Propose(batch(1)));
+        cluster.run(|_, to, _| to < n - f);
+        assert_eq!(cluster.counts["pre-prepare"], pre_prepare, "n = {n}");
+        assert_eq!(cluster.counts["prepare"], prepare, "n = {n}");
+        assert_eq!(cluster.counts["commit"], commit, "n = {n}");
+        assert!(cluster.nodes[..n - f].iter().all(|node| node.executed() == 1), "n = {n}");
+    }
+}
+
+/// 3.4: whatever an engine is told, a vote that is not durable is in no message, not even in an answer to STATUS.
+#[test]
+fn a_vote_leaves_only_with_its_record() {
+    let mut node = Node::new(4, 1);
+    let first = batch(1);
+    node.hear(proposal(0, 1, first.clone()));
+    node.input(Input::Checked { sequence: Sequence(1), digest: first.digest(), verdict: Verdict::Held });
+    node.hear(prepare(2, 1, &first));
+    node.hear(prepare(3, 1, &first));
+    node.now = node.now + Duration::from_secs(1);
+    node.hear(Message::Status(sign(2, empty_status())));
+    let own = key(1).public_key();
+    let leaked = node.out.iter().any(|output| match output {
+        Output::Send { message: Message::Prepare(vote), .. } => vote.signer == own,
+        Output::Broadcast(Message::Prepare(_) | Message::Commit(_) | Message::PrePrepare(_)) => true,
+        _ => false,
+    });
+    assert!(!leaked, "an own vote left before its record was durable");
+    let released = node.out.iter().any(
+        |output| matches!(output, Output::Persist { release, .. } if matches!(release[..], [Message::Prepare(_)])),
+    );
+    assert!(released, "the PREPARE waits in its record's release");
+}
+
+fn empty_status() -> Status {
+    Status {
+        epoch: Epoch(0),
+        view: View(0),
+        active: true,
+        low: Height(0),
+        executed: Height(0),
+        slots: Default::default(),
+        uncertified: BoundedVec::default(),
+    }
+}
+
+/// 3.4: n = 4, q - 1 = 2. One PREPARE of another backup and one's own that is still on its way to the disk do not prepare.
+#[test]
+fn the_own_vote_counts_only_when_durable() {
+    let mut node = Node::new(4, 1);
+    let first = batch(1);
+    node.hear(proposal(0, 1, first.clone()));
+    node.input(Input::Checked { sequence: Sequence(1), digest: first.digest(), verdict: Verdict::Held });
+    node.hear(prepare(2, 1, &first));
+    let commits = |node: &Node| node.out.iter().filter(|output| is_commit_record(output)).count();
+    assert_eq!(commits(&node), 0, "prepared on a vote that a crash would lose");
+    let ticket = node.out.iter().find_map(|output| match output {
+        Output::Persist { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    node.input(Input::Durable(ticket.unwrap()));
+    assert_eq!(commits(&node), 1);
+}
+
+fn is_commit_record(output: &Output) -> bool {
+    matches!(output, Output::Persist { record: Record::Prepared { .. }, .. })
+}
+
+/// 3.5: with the primary's PREPARE counted, the PRE-PREPARE would count twice, and two faulty replicas' worth of votes
+/// would be one.
+#[test]
+fn the_primarys_prepare_is_not_counted() {
+    let mut node = Node::new(4, 1);
+    let first = batch(1);
+    node.hear(proposal(0, 1, first.clone()));
+    node.settle();
+    node.hear(prepare(0, 1, &first));
+    assert!(!node.out.iter().any(is_commit_record));
+    assert!(matches!(node.notes()[..], [Note::PrimaryPrepared(_)]));
+    node.hear(prepare(3, 1, &first));
+    assert!(node.out.iter().any(is_commit_record));
+}
+
+/// 3.2: equivocation. The first digest at a place stands, and both are kept as evidence.
+#[test]
+fn a_second_digest_at_one_place_is_never_accepted() {
+    let mut node = Node::new(4, 1);
+    node.hear(proposal(0, 1, batch(1)));
+    node.settle();
+    node.hear(proposal(0, 1, batch(2)));
+    assert!(!node.out.iter().any(|output| matches!(output, Output::Check { .. } | Output::Persist { .. })));
+    let [Note::Evidence(evidence)] = &node.notes()[..] else { panic!("the two proposals are evidence") };
+    assert!(evidence.is_conflict());
+    assert_eq!(evidence.accused(), key(0).public_key());
+}
+
+/// The refused proposal stands: another one at the same place would be a second digest.
+#[test]
+fn a_refused_proposal_still_occupies_its_place() {
+    let mut node = Node::new(4, 1);
+    node.hear(proposal(0, 1, batch(1)));
+    let verdict = Verdict::Refused("a test".to_owned());
+    node.input(Input::Checked { sequence: Sequence(1), digest: batch(1).digest(), verdict });
+    node.out.clear();
+    node.hear(proposal(0, 1, batch(2)));
+    assert!(!node.out.iter().any(|output| matches!(output, Output::Check { .. } | Output::Persist { .. })));
+}
+
+#[test]
+fn a_proposal_of_a_backup_is_ignored() {
+    let mut node = Node::new(4, 1);
+    node.hear(proposal(2, 1, batch(1)));
+    assert!(node.out.is_empty());
+}
+
+#[test]
+fn a_proposal_of_another_view_is_ignored() {
+    let mut node = Node::new(4, 2);
+    let content = Content::Batch(batch(1));
+    let ballot = Ballot { view: View(1), ..ballot(1, content.digest()) };
+    let pre_prepare = sign(1, PrePrepare(ballot));
+    node.hear(Message::PrePrepare(Proposal { pre_prepare, content }));
+    assert!(node.out.is_empty());
+}
+
+#[test]
+fn a_proposal_outside_of_the_window_is_ignored() {
+    let mut node = Node::new(4, 1);
+    for sequence in [0, L + 1, u64::MAX] {
+        node.hear(proposal(0, sequence, batch(1)));
+        assert!(node.out.is_empty(), "sequence {sequence}");
+    }
+    node.hear(proposal(0, L, batch(1)));
+    assert!(matches!(node.out[..], [Output::Check { .. }]));
+}
+
+/// 1.2: null is legal only in a NEW-VIEW.
+#[test]
+fn a_null_proposal_is_refused() {
+    let mut node = Node::new(4, 1);
+    let pre_prepare = sign(0, PrePrepare(ballot(1, Content::Null.digest())));
+    node.hear(Message::PrePrepare(Proposal { pre_prepare, content: Content::Null }));
+    assert!(matches!(node.out[..], [Output::Note(Note::Refused { .. })]));
+}
+
+/// A digest without its batch, or with another's: the message never verifies.
+#[test]
+fn a_proposal_whose_batch_has_another_digest_does_not_verify() {
+    let pre_prepare = sign(0, PrePrepare(ballot(1, batch(1).digest())));
+    let message = Message::PrePrepare(Proposal { pre_prepare, content: Content::Batch(batch(2)) });
+    assert!(verify(4, message).is_err());
+}
+
+/// 3.5: a key votes once. Two COMMITs of one liar and one of another do not make a quorum of three.
+#[test]
+fn a_key_that_votes_twice_counts_once() {
+    let mut node = Node::new(4, 1);
+    let first = batch(1);
+    node.hear(proposal(0, 1, first.clone()));
+    node.settle();
+    [2, 3].into_iter().for_each(|i| node.hear(prepare(i, 1, &first)));
+    node.settle();
+    node.hear(commit(2, 1, &batch(9)));
+    node.hear(commit(2, 1, &first));
+    node.hear(commit(3, 1, &first));
+    assert!(matches!(node.notes()[..], [Note::Evidence(_)]));
+    node.settle();
+    assert_eq!(node.executed(), 0, "its own COMMIT and another's are no quorum of three");
+    node.hear(commit(0, 1, &first));
+    node.settle();
+    assert_eq!(node.executed(), 1);
+}
+
+/// 4.2: q COMMITs with the batch need no prepared state, no PRE-PREPARE, nothing.
+#[test]
+fn a_commit_certificate_is_executed_from_nothing() {
+    let mut node = Node::new(4, 1);
+    node.hear(commit_certificate(&[0, 2, 3], 1, &batch(1)));
+    node.settle();
+    assert_eq!(node.executed(), 1);
+}
+
+#[test]
+fn commit_certificates_with_doubled_or_too_few_or_foreign_signers_do_not_verify() {
+    assert!(verify(4, commit_certificate(&[0, 2, 2], 1, &batch(1))).is_err());
+    assert!(verify(4, commit_certificate(&[0, 2], 1, &batch(1))).is_err());
+    assert!(verify(4, commit_certificate(&[0, 2, 9], 1, &batch(1))).is_err());
+    assert!(verify(4, commit_certificate(&[0, 1, 2, 3], 1, &batch(1))).is_err());
+    assert!(verify(4, commit_certificate(&[0, 1, 2], 1, &batch(1))).is_ok());
+}
+
+/// A COMMIT signature never passes for a PREPARE, nor one chain's vote for another's.
+#[test]
+fn votes_are_bound_to_their_kind_chain_and_epoch() {
+    let ballot = ballot(1, batch(1).digest());
+    let as_commit = sign(2, Commit(ballot));
+    let forged = Signed { body: Prepare(ballot), signer: as_commit.signer, signature: as_commit.signature };
+    assert!(verify(4, Message::Prepare(forged)).is_err());
+    let other_chain = Signed::sign(Prepare(ballot), &Digest::from_bytes([1; 32]), &key(2));
+    assert!(verify(4, Message::Prepare(other_chain)).is_err());
+    let other_epoch = sign(2, Prepare(Ballot { epoch: Epoch(1), ..ballot }));
+    assert!(verify(4, Message::Prepare(other_epoch)).is_err());
+    let stranger = Signed::sign(Prepare(ballot), &Digest::ZERO, &key(20));
+    assert!(verify(4, Message::Prepare(stranger)).is_err());
+}
+
+/// PR over restarts: the journal's vote goes out again byte for byte, and no other vote ever at its place.
+#[test]
+fn a_restarted_backup_repeats_its_vote_and_casts_no_other() {
+    let mut node = Node::new(4, 1);
+    node.hear(proposal(0, 1, batch(1)));
+    let before: Vec<_> = votes_of(&node.settle());
+    assert_eq!(before.len(), 1);
+    node.restart(1, Vec::new());
+    node.hear(proposal(0, 1, batch(2)));
+    assert_eq!(votes_of(&node.settle()), Vec::new());
+    node.now = node.now + Duration::from_secs(1);
+    node.hear(Message::Status(sign(2, empty_status())));
+    assert_eq!(votes_of(&node.settle()), before, "the same bytes go out again");
+}
+
+fn votes_of(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Message> {
+    let votes = sent.iter().map(|(_, message)| message).filter(|m| matches!(m, Message::Prepare(_) | Message::Commit(_)));
+    votes.cloned().collect()
+}
+
+#[test]
+fn a_restarted_primary_goes_on_after_its_last_proposal() {
+    let mut node = Node::new(4, 0);
+    node.input(Input::Propose(batch(1)));
+    node.settle();
+    node.restart(0, Vec::new());
+    node.input(Input::Propose(batch(2)));
+    let sent = node.settle();
+    let proposed = sent.iter().find_map(|(_, message)| match message {
+        Message::PrePrepare(proposal) => Some(proposal.ballot().sequence),
+        _ => None,
+    });
+    assert_eq!(proposed, Some(Sequence(2)));
+}
+
+/// 2.5: all replicas die with the block durable and no certificate; after the restart it is certified unaided.
+#[test]
+fn blocks_without_a_certificate_get_one_after_a_restart_of_all() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[0].input(Input::Propose(batch(1)));
+    cluster.run(|_, _, message| !matches!(message, Message::Checkpoint(_)));
+    let content = Content::Batch(batch(1));
+    for (me, node) in cluster.nodes.iter_mut().enumerate() {
+        assert_eq!(node.engine.status().certified, Height(0));
+        let Message::CommitCertificate(commits) = commit_certificate(&[0, 1, 2], 1, &batch(1)) else { unreachable!() };
+        let block = DurableBlock {
+            height: Height(1),
+            digest: content.digest(),
+            header_hash: header_hash(Height(1), &content),
+            commits: Some(commits),
+            certificate: None,
+        };
+        node.restart(me, vec![block]);
+    }
+    cluster.pass(Duration::ZERO);
+    cluster.run(|_, _, _| true);
+    for node in &cluster.nodes {
+        assert_eq!(node.engine.status().certified, Height(1));
+    }
+}
+
+/// 4.1: whatever is lost comes back by STATUS, with no new request to nudge it.
+#[test]
+fn lost_votes_come_back_by_status() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[0].input(Input::Propose(batch(1)));
+    let mut lost = 0;
+    cluster.run(|_, to, message| {
+        let lose = matches!(message, Message::Commit(_) | Message::Prepare(_)) && to != 3;
+        lost += usize::from(lose);
+        !lose
+    });
+    assert!(lost > 0);
+    assert_eq!(cluster.nodes[1].executed(), 0);
+    for _ in 0..6 {
+        cluster.pass(Duration::from_millis(200));
+        cluster.run(|_, _, _| true);
+    }
+    for node in &cluster.nodes {
+        assert_eq!(node.engine.status().certified, Height(1));
+    }
+}
+
+/// backup_kept_in_the_dark: it never hears the primary, and catches up by a certificate.
+#[test]
+fn a_backup_that_never_hears_the_primary_catches_up() {
+    let mut cluster = Cluster::new(4);
+    cluster.nodes[0].input(Input::Propose(batch(1)));
+    cluster.run(|from, to, _| !(from == 0 && to == 3));
+    for _ in 0..4 {
+        cluster.pass(Duration::from_millis(200));
+        cluster.run(|from, to, _| !(from == 0 && to == 3));
+    }
+    assert_eq!(cluster.nodes[3].executed(), 1);
+}
+
+/// 2.6: the watermark waits for the certificate to be durable, and everything at or below it goes.
+#[test]
+fn the_low_watermark_moves_when_the_certificate_is_durable() {
+    let mut cluster = Cluster::new(4);
+    for number in 1..=K {
+        cluster.nodes[0].input(Input::Propose(batch(u8::try_from(number).unwrap())));
+        cluster.run(|_, _, _| true);
+    }
+    for node in &cluster.nodes {
+        let status = node.engine.status();
+        assert_eq!((status.low, status.high), (Height(K), Height(K + L)));
+    }
+    let mut node = Node::new(4, 1);
+    for number in 1..=K {
+        let batch = batch(u8::try_from(number).unwrap());
+        node.hear(commit_certificate(&[0, 2, 3], number, &batch));
+    }
+    node.settle();
+    let hash = header_hash(Height(K), &Content::Batch(batch(u8::try_from(K).unwrap())));
+    [0, 2].into_iter().for_each(|i| node.hear(checkpoint(i, K, hash)));
+    let asked = node.out.iter().any(|output| matches!(output, Output::Certify { anchor: true, .. }));
+    assert!(asked);
+    assert_eq!(node.engine.status().low, Height(0), "asked for is not durable");
+}
+
+/// false_checkpoints: one liar far ahead moves neither the watermark nor anybody's target, and fills no memory.
+#[test]
+fn one_replicas_checkpoints_far_ahead_do_nothing() {
+    let mut node = Node::new(4, 1);
+    for height in (1..500).chain([u64::MAX]) {
+        node.hear(checkpoint(3, height, Digest::from_bytes([9; 32])));
+    }
+    node.pass(Duration::from_secs(5));
+    assert!(!node.out.iter().any(|output| matches!(output, Output::Behind { .. } | Output::Certify { .. })));
+    assert_eq!(node.engine.status().low, Height(0));
+    node.hear(checkpoint(2, 40, Digest::from_bytes([9; 32])));
+    node.pass(Duration::from_secs(5));
+    let target = node.out.iter().find_map(|o| if let Output::Behind { target } = o { Some(*target) } else { None });
+    assert_eq!(target, Some(Height(40)), "f + 1 are ahead: the lower of the two heights is real");
+}
+
+/// 4.5: an own header against a certificate stops the node.
+#[test]
+fn a_replica_that_diverged_signs_nothing_more() {
+    let mut node = Node::new(4, 1);
+    node.hear(commit_certificate(&[0, 2, 3], 1, &batch(1)));
+    node.settle();
+    let other = Digest::from_bytes([9; 32]);
+    [0, 2].into_iter().for_each(|i| node.hear(checkpoint(i, 1, other)));
+    assert!(node.engine.status().halted.is_none(), "two are no quorum");
+    node.hear(checkpoint(3, 1, other));
+    assert!(node.engine.status().halted.unwrap().contains("diverged"));
+    node.out.clear();
+    node.hear(proposal(0, 2, batch(2)));
+    assert!(node.out.is_empty());
+}
+
+#[test]
+fn a_synced_block_that_executes_to_another_header_stops_the_replica() {
+    let mut node = Node::new(4, 1);
+    let certificate = Certificate { signatures: BoundedVec::default() };
+    let synced = Synced {
+        height: Height(1),
+        header_hash: Digest::from_bytes([9; 32]),
+        content: Content::Batch(batch(1)),
+        proof: Proof::Certificate(certificate),
+    };
+    node.input(Input::Synced(synced));
+    node.settle();
+    assert!(node.engine.status().halted.unwrap().contains("diverged"));
+    assert_eq!(node.executed(), 0);
+}
+
+/// 6.4: a valid vote of its own key that it never cast means that another process has the key.
+#[test]
+fn a_fresh_vote_of_its_own_key_stops_the_replica() {
+    let mut node = Node::new(4, 1);
+    node.hear(proposal(0, 1, batch(1)));
+    let own = votes_of(&node.settle()).remove(0);
+    node.hear(own);
+    assert!(node.engine.status().halted.is_none(), "its own vote, relayed back, is no twin's");
+    node.hear(prepare(1, 1, &batch(2)));
+    assert!(node.engine.status().halted.unwrap().contains("two processes"));
+}
+
+/// 6.4: without a trusted log it follows, and casts no vote.
+#[test]
+fn an_amnesiac_follows_and_does_not_vote() {
+    let durable = Durable { records: None, ..Durable::default() };
+    let engine = Engine::recover(config(4, 1), key(1), durable, Instant::ORIGIN);
+    let mut node = Node { engine, n: 4, now: Instant::ORIGIN, log: Vec::new(), out: Vec::new() };
+    let first = batch(1);
+    node.hear(proposal(0, 1, first.clone()));
+    [0, 2, 3].into_iter().for_each(|i| node.hear(commit(i, 1, &first)));
+    let sent = node.settle();
+    assert_eq!(node.executed(), 1);
+    assert!(node.log.is_empty());
+    assert!(sent.iter().all(|(_, message)| matches!(message, Message::Status(_))), "{sent:?}");
+    assert_eq!(node.engine.status().standing, Err(Refusal::NotVoting));
+    node.hear(prepare(1, 2, &batch(7)));
+    assert!(node.engine.status().halted.is_none(), "an old vote of its own does not stop it: it votes no more");
+}
+
+#[test]
+fn proposals_stop_at_the_high_watermark_and_at_the_in_flight_bound() {
+    let mut node = Node::new(4, 0);
+    for number in 1..=20 {
+        node.input(Input::Propose(batch(number)));
+    }
+    let proposed = node.settle().iter().filter(|(_, m)| matches!(m, Message::PrePrepare(_))).count();
+    assert_eq!(proposed, 8);
+}
+
+#[test]
+fn equal_histories_have_equal_fingerprints_at_any_clock() {
+    let mut early = Node::new(4, 1);
+    let mut late = Node::new(4, 1);
+    late.engine = Engine::recover(
+        config(4, 1),
+        key(1),
+        Durable { records: Some(Vec::new()), ..Durable::default() },
+        Instant::from_micros(1 << 40),
+    );
+    late.now = Instant::from_micros(1 << 40);
+    late.input(Input::Deadline);
+    late.out.clear();
+    for node in [&mut early, &mut late] {
+        node.hear(proposal(0, 1, batch(1)));
+        node.settle();
+    }
+    assert_eq!(early.engine.fingerprint(), late.engine.fingerprint());
+    early.hear(prepare(2, 1, &batch(1)));
+    assert_ne!(early.engine.fingerprint(), late.engine.fingerprint());
+}
+
+/// Any number that a peer can write, the nasty ones more often.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..12u64, Just(u64::MAX), Just(u64::MAX - 1), any::<u64>()]
+}
+
+fn any_ballot() -> impl Strategy<Value = Ballot> {
+    (number(), number(), 0..4u8).prop_map(|(view, sequence, digest)| Ballot {
+        epoch: Epoch(0),
+        view: View(if view > 2 { view } else { 0 }),
+        sequence: Sequence(sequence),
+        digest: batch(digest).digest(),
+    })
+}
+
+fn any_message() -> impl Strategy<Value = Message> {
+    let signer = 0..4usize;
+    prop_oneof![
+        (signer.clone(), number(), 0..4u8).prop_map(|(i, n, b)| proposal(i, n, batch(b))),
+        (signer.clone(), any_ballot()).prop_map(|(i, ballot)| Message::Prepare(sign(i, Prepare(ballot)))),
+        (signer.clone(), any_ballot()).prop_map(|(i, ballot)| Message::Commit(sign(i, Commit(ballot)))),
+        (signer.clone(), number(), 0..4u8)
+            .prop_map(|(i, height, hash)| checkpoint(i, height, Digest::from_bytes([hash; 32]))),
+        (number(), 0..4u8).prop_map(|(n, b)| commit_certificate(&[0, 2, 3], n, &batch(b))),
+        (number(), 0..4u8).prop_map(|(height, hash)| {
+            let checkpoint = Checkpoint {
+                epoch: Epoch(0),
+                height: Height(height),
+                header_hash: Digest::from_bytes([hash; 32]),
+            };
+            let index = |i: usize| NodeIndex(u8::try_from(i).unwrap());
+            let signatures: Vec<_> = [0, 2, 3].iter().map(|i| (index(*i), sign(*i, checkpoint).signature)).collect();
+            let certificate = Certificate { signatures: signatures.try_into().unwrap() };
+            Message::CertifiedCheckpoint(CertifiedCheckpoint { checkpoint, certificate })
+        }),
+        (signer, number(), number(), proptest::collection::vec(number(), 0..5)).prop_map(|(i, low, executed, asked)| {
+            let asked: Vec<Height> = asked.into_iter().map(Height).collect();
+            let status = Status {
+                low: Height(low),
+                executed: Height(executed),
+                uncertified: asked.try_into().unwrap(),
+                ..empty_status()
+            };
+            Message::Status(sign(i, status))
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// NC and BM: arbitrary signed nonsense neither panics nor breaks an invariant nor grows anything beyond its bound.
+    #[test]
+    fn arbitrary_signed_messages_break_nothing(messages in proptest::collection::vec(any_message(), 1..60)) {
+        let mut node = Node::new(4, 1);
+        for message in messages {
+            node.hear(message);
+            node.settle();
+            node.pass(Duration::from_millis(30));
+            node.settle();
+        }
+        node.engine.check_invariants().unwrap();
+    }
+}

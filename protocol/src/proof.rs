@@ -1,0 +1,170 @@
+//! Checking a receipt with nothing but the genesis file (PROTOCOL 8.2).
+
+use crate::api::envelope::{CanonicalJsonError, Envelope, SCHEMA_VERSION, from_canonical_json};
+use crate::document::block::{Outcome, bind_receipts};
+use crate::document::genesis::Genesis;
+use crate::document::receipt::Receipt;
+use crate::id::{ChainId, Epoch, Height, TransactionId};
+use crate::limits::RECEIPT_JSON_BYTES_MAX;
+use crate::time::UnixMillis;
+use quorate_crypto::encode::encode;
+use quorate_crypto::hash::Digest;
+use quorate_crypto::merkle;
+use quorate_crypto::signature::{Claim, Verifier};
+
+/// What a receipt proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedReceipt {
+    /// The transaction.
+    pub id: TransactionId,
+    /// Applied, or failed with a code.
+    pub outcome: Outcome,
+    /// The block that executed it.
+    pub height: Height,
+    /// Its position there.
+    pub index: u32,
+    /// Hash of the block's header.
+    pub header_hash: Digest,
+    /// The block's time, Unix milliseconds.
+    pub time: UnixMillis,
+    /// How many validators signed.
+    pub signatures: usize,
+}
+
+/// Why a receipt proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// The file is no receipt.
+    #[error("the file is no receipt: {0}; give it as `quorate tx receipt ID --output json` printed it")]
+    Form(String),
+    /// The file is written otherwise than it would be printed.
+    #[error("the file is not as it was printed: {0}; fetch the receipt again")]
+    Changed(CanonicalJsonError),
+    /// The receipt is of another chain.
+    #[error("the receipt is of chain {found}, and the genesis file makes chain {expected}: use the genesis file of its chain")]
+    WrongChain {
+        /// The chain of the genesis file.
+        expected: ChainId,
+        /// The chain of the receipt.
+        found: ChainId,
+    },
+    /// The receipt is of an epoch that this version cannot follow.
+    #[error("the receipt is of epoch {0}, and this version verifies epoch 0 only: use a newer release")]
+    Epoch(Epoch),
+    /// The header does not name the genesis's validators.
+    #[error("the header's {0} is not the genesis file's: the receipt was changed")]
+    Genesis(&'static str),
+    /// The position was skipped, which nobody gets a receipt for.
+    #[error("the position was skipped, which is no receipt: the receipt was made by hand")]
+    Skipped,
+    /// The path does not lead from the position to the header.
+    #[error("the path does not lead from the position to the header's receipts_root: the receipt was changed")]
+    Path,
+    /// The certificate has the wrong form.
+    #[error("the certificate does not fit the validators: {0}: the receipt was changed")]
+    Certificate(&'static str),
+    /// A signature is not its validator's.
+    #[error("the signature of validator v{0} is not over this header: the receipt was changed")]
+    Signature(u8),
+}
+
+/// Checks that the genesis's validators certified the block, and that the block has the position.
+///
+/// # Errors
+///
+/// Says what does not fit: chain, epoch, path, certificate or a signature.
+pub fn verify_receipt(receipt: &Receipt, genesis: &Genesis) -> Result<VerifiedReceipt, ProofError> {
+    check_header(receipt, genesis)?;
+    check_path(receipt)?;
+    check_certificate(receipt, genesis)?;
+    Ok(VerifiedReceipt {
+        id: receipt.position.id,
+        outcome: receipt.position.outcome,
+        height: receipt.header.height,
+        index: receipt.index,
+        header_hash: receipt.header.hash(),
+        time: receipt.header.time,
+        signatures: receipt.certificate.signatures.len(),
+    })
+}
+
+fn check_header(receipt: &Receipt, genesis: &Genesis) -> Result<(), ProofError> {
+    let header = &receipt.header;
+    let (expected, found) = (genesis.chain_id(), header.chain_id);
+    if found != expected {
+        return Err(ProofError::WrongChain { expected, found });
+    }
+    // The set changes with the epoch, and boundaries come with later versions.
+    if header.epoch != Epoch::ZERO || !receipt.boundaries.is_empty() {
+        return Err(ProofError::Epoch(header.epoch));
+    }
+    if header.validators_hash != genesis.validators.hash() {
+        return Err(ProofError::Genesis("validators_hash"));
+    }
+    if header.parameters_hash != genesis.parameters.hash() {
+        return Err(ProofError::Genesis("parameters_hash"));
+    }
+    Ok(())
+}
+
+fn check_path(receipt: &Receipt) -> Result<(), ProofError> {
+    if !receipt.position.outcome.is_executed() {
+        return Err(ProofError::Skipped);
+    }
+    let leaf = encode(&receipt.position);
+    let root = merkle::root_of_path(&leaf, receipt.index.into(), receipt.count.into(), &receipt.path);
+    let receipts_root = root.map(|root| bind_receipts(receipt.count.into(), root));
+    if receipts_root == Some(receipt.header.receipts_root) { Ok(()) } else { Err(ProofError::Path) }
+}
+
+fn check_certificate(receipt: &Receipt, genesis: &Genesis) -> Result<(), ProofError> {
+    let mut claims: Vec<Claim> = Vec::new();
+    let checkpoint = receipt.header.checkpoint();
+    let (certificate, chain_id) = (&receipt.certificate, &receipt.header.chain_id);
+    let form = certificate.claims(&checkpoint, &genesis.validators, chain_id, &mut claims);
+    form.map_err(|unverifiable| ProofError::Certificate(unverifiable.0))?;
+    // One by one, where the coefficients that the seed is for play no part.
+    let mut verifier = Verifier::new([0; 32], claims.len());
+    for ((index, _), claim) in certificate.signatures.iter().zip(&claims) {
+        if !verifier.verify(claim) {
+            return Err(ProofError::Signature(index.0));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a receipt strictly, alone or in the envelope of the command line: the bytes have to be what printing the same
+/// document again gives, so that no byte of the file can change unseen.
+///
+/// # Errors
+///
+/// When the file is too large, no receipt, or not as it was printed.
+pub fn read_receipt(bytes: &[u8]) -> Result<Receipt, ProofError> {
+    if bytes.len() > RECEIPT_JSON_BYTES_MAX {
+        return Err(ProofError::Form(format!("it has more than {RECEIPT_JSON_BYTES_MAX} bytes")));
+    }
+    let error = match from_canonical_json::<Envelope<Receipt>>(bytes) {
+        Ok(envelope) => return out_of_envelope(envelope),
+        Err(error) => error,
+    };
+    match (from_canonical_json::<Receipt>(bytes), error) {
+        (Ok(receipt), _) => Ok(receipt),
+        (Err(changed @ CanonicalJsonError::NotCanonical(_)), _) | (_, changed @ CanonicalJsonError::NotCanonical(_)) => {
+            Err(ProofError::Changed(changed))
+        }
+        // The envelope is what people have; its reason is the one that helps.
+        (_, CanonicalJsonError::Form(reason)) => Err(ProofError::Form(reason)),
+    }
+}
+
+/// The receipt of an envelope that says nothing else: a changed warning, for one, would not be noticed.
+fn out_of_envelope(envelope: Envelope<Receipt>) -> Result<Receipt, ProofError> {
+    let plain = envelope.schema_version == SCHEMA_VERSION
+        && envelope.success
+        && envelope.errors.is_empty()
+        && envelope.warnings.is_empty();
+    match envelope.data {
+        Some(receipt) if plain => Ok(receipt),
+        _ => Err(ProofError::Form("its envelope is not that of a receipt alone".to_owned())),
+    }
+}

@@ -1,0 +1,133 @@
+//! The bodies of proposals and of final batches: held, missing, asked for (PROTOCOL 3.3).
+//!
+//! They are pinned here outside of the pool's bounds, from the proposal until the block executes. What bounds them is the
+//! engine: it asks for one proposal per slot of its window, and executes no further ahead than that.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use quorate_crypto::hash::Digest;
+
+use crate::{
+    document::{Batch, Body},
+    id::{NodeIndex, Sequence, TransactionId},
+    pool::Pool,
+    time::Instant,
+};
+
+/// Gossip usually brings a body while its proposal is under way; only what is still missing then is asked for.
+const FIRST_ASK_AFTER: Duration = Duration::from_millis(10);
+
+/// How long an answer may take before somebody else is asked.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// One batch at one place.
+pub(super) type Key = (Sequence, Digest);
+
+#[derive(Clone, Debug)]
+struct Wanted {
+    bodies: Vec<Option<Body>>,
+    places: BTreeMap<TransactionId, Vec<usize>>,
+    missing: BTreeSet<TransactionId>,
+    proposer: NodeIndex,
+    asked: u32,
+    ask_at: Instant,
+}
+
+/// All pinned batches.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bodies {
+    wanted: BTreeMap<Key, Wanted>,
+    /// Who waits for an id.
+    waiting: BTreeMap<TransactionId, BTreeSet<Key>>,
+}
+
+impl Bodies {
+    /// Pins a batch; what the pool or another pinned batch holds is taken from there.
+    pub fn want(&mut self, key: Key, batch: &Batch, proposer: NodeIndex, pool: &Pool, now: Instant) {
+        if self.wanted.contains_key(&key) {
+            return;
+        }
+        let bodies: Vec<Option<Body>> = batch.ids.iter().map(|id| pool.get(id)).collect();
+        let mut places: BTreeMap<TransactionId, Vec<usize>> = BTreeMap::new();
+        let mut missing = BTreeSet::new();
+        for (place, (id, body)) in batch.ids.iter().zip(&bodies).enumerate() {
+            if body.is_none() {
+                places.entry(*id).or_default().push(place);
+                missing.insert(*id);
+                self.waiting.entry(*id).or_default().insert(key);
+            }
+        }
+        let ask_at = now + FIRST_ASK_AFTER;
+        self.wanted.insert(key, Wanted { bodies, places, missing, proposer, asked: 0, ask_at });
+    }
+
+    /// A verified body came; tells whether it completed a batch.
+    pub fn supply(&mut self, body: &Body) -> bool {
+        let id = body.id();
+        let mut completed = false;
+        for key in self.waiting.remove(&id).unwrap_or_default() {
+            let Some(wanted) = self.wanted.get_mut(&key) else { continue };
+            for place in wanted.places.remove(&id).unwrap_or_default() {
+                wanted.bodies[place] = Some(body.clone());
+            }
+            wanted.missing.remove(&id);
+            completed |= wanted.missing.is_empty();
+        }
+        completed
+    }
+
+    /// All bodies of a batch in its order, once none is missing.
+    pub fn complete(&self, key: &Key) -> Option<Vec<Body>> {
+        self.wanted.get(key)?.bodies.iter().cloned().collect()
+    }
+
+    /// Those of the ids that are pinned here. One walk over everything pinned, however many are asked for.
+    pub fn pinned(&self, ids: &BTreeSet<TransactionId>) -> Vec<Body> {
+        let held = self.wanted.values().flat_map(|wanted| wanted.bodies.iter().flatten());
+        let mut found: BTreeMap<TransactionId, Body> = BTreeMap::new();
+        for body in held.filter(|body| ids.contains(&body.id())) {
+            found.insert(body.id(), body.clone());
+        }
+        found.into_values().collect()
+    }
+
+    /// The block of `sequence` is executed: it and everything below is in the store.
+    pub fn release(&mut self, sequence: Sequence) {
+        let kept = self.wanted.split_off(&(sequence.next(), Digest::ZERO));
+        for (key, wanted) in std::mem::replace(&mut self.wanted, kept) {
+            for id in wanted.missing {
+                if let Some(keys) = self.waiting.get_mut(&id) {
+                    keys.remove(&key);
+                    if keys.is_empty() {
+                        self.waiting.remove(&id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to ask now, and whom: the proposer first, then every other connected validator in turn.
+    pub fn due(&mut self, now: Instant, connected: &BTreeSet<NodeIndex>) -> Vec<(NodeIndex, Vec<TransactionId>)> {
+        let mut questions = Vec::new();
+        for wanted in self.wanted.values_mut() {
+            if wanted.missing.is_empty() || wanted.ask_at > now || connected.is_empty() {
+                continue;
+            }
+            let order: Vec<NodeIndex> = connected.iter().copied().collect();
+            let start = order.iter().position(|index| *index == wanted.proposer).unwrap_or(0);
+            let to = order[(start + wanted.asked as usize) % order.len()];
+            wanted.asked = wanted.asked.wrapping_add(1);
+            wanted.ask_at = now + ASK_AGAIN_AFTER;
+            questions.push((to, wanted.missing.iter().copied().collect()));
+        }
+        questions
+    }
+
+    /// When [`Bodies::due`] has something, if somebody is connected.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.wanted.values().filter(|wanted| !wanted.missing.is_empty()).map(|wanted| wanted.ask_at).min()
+    }
+}

@@ -1,0 +1,73 @@
+//! What a restart starts from, read from the chain store.
+
+use super::{DurableState, JournalEntry};
+use crate::{
+    document::{Block, Proof},
+    executed::ExecutedIds,
+    id::Height,
+    pbft::{
+        DurableBlock,
+        message::{CommitCertificate, Content},
+    },
+    store::{Store, StoreError},
+};
+
+/// Older blocks without a certificate that a restart speaks of again; the rest follow at the next one.
+const UNCERTIFIED_MAX: usize = 1_024;
+
+impl DurableState {
+    /// Puts together what the journal held (`None` where there is none to be trusted), what the store holds, and the
+    /// executed ids that the ledger found in it. `checkpoint_interval` is K.
+    ///
+    /// # Errors
+    ///
+    /// When the store is empty or cannot be read.
+    pub fn read(
+        store: &dyn Store,
+        entries: Option<Vec<JournalEntry>>,
+        executed_ids: ExecutedIds,
+        checkpoint_interval: u64,
+    ) -> Result<DurableState, StoreError> {
+        let head = store.head()?.ok_or(StoreError::NotInitialized)?;
+        let low = low_watermark(store, head.height, checkpoint_interval)?;
+        let mut heights = store.uncertified(Height(1), UNCERTIFIED_MAX)?;
+        heights.retain(|height| *height <= low);
+        heights.extend((low.0 + 1..=head.height.0).map(Height));
+        let blocks = heights.into_iter().map(|height| durable_block(store, height)).collect::<Result<_, _>>()?;
+        let (executed, head_time) = (head.height, head.header.time);
+        Ok(DurableState { entries, low, executed, head_time, blocks, executed_ids })
+    }
+}
+
+/// The highest multiple of K, or 0, whose block and certificate are stored (PROTOCOL 2.6).
+fn low_watermark(store: &dyn Store, head: Height, checkpoint_interval: u64) -> Result<Height, StoreError> {
+    let interval = checkpoint_interval.max(1);
+    for multiple in (1..=head.0 / interval).rev() {
+        let height = Height(multiple * interval);
+        if store.certificate(height)?.is_some() {
+            return Ok(height);
+        }
+    }
+    Ok(Height::ZERO)
+}
+
+fn durable_block(store: &dyn Store, height: Height) -> Result<DurableBlock, StoreError> {
+    let missing = |what| StoreError::corrupt(what, format!("there is none for block {height}, which is below the head"));
+    let block = store.block(height)?.ok_or_else(|| missing("blocks"))?;
+    let proof = store.proof(height)?.ok_or_else(|| missing("proofs"))?;
+    let commits = match proof {
+        Proof::Commits(commits) => Some(CommitCertificate { commits, content: content_of(&block) }),
+        Proof::Certificate(_) => None,
+    };
+    Ok(DurableBlock {
+        height,
+        digest: block.header.batch_digest,
+        header_hash: block.header.hash(),
+        commits,
+        certificate: store.certificate(height)?,
+    })
+}
+
+fn content_of(block: &Block) -> Content {
+    if block.is_null() { Content::Null } else { Content::Batch(block.batch.clone()) }
+}

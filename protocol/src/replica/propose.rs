@@ -1,0 +1,253 @@
+//! Cutting batches, and judging those of another primary (PROTOCOL 3.1, 3.2).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{Output, Replica, bodies::Key};
+use crate::{
+    document::{Batch, Body, Parameters},
+    id::{Sequence, TransactionId},
+    pbft::{self, Verdict, message::Content},
+    pool::BatchLimits,
+    time::{Instant, Now, UnixMillis},
+};
+
+/// A fresh batch that was proposed to this replica and is not judged yet.
+#[derive(Clone, Debug)]
+struct Waiting {
+    key: Key,
+    batch: Batch,
+}
+
+/// Proposals in flight, made here or judged here.
+#[derive(Clone, Debug)]
+pub(super) struct Proposals {
+    waiting: BTreeMap<Sequence, Waiting>,
+    /// Ids in live slots of this view; an id belongs to one of them only.
+    placed: BTreeMap<TransactionId, Sequence>,
+    ids: BTreeMap<Sequence, Vec<TransactionId>>,
+    /// The latest time that any batch proposed here had.
+    last_time: UnixMillis,
+    /// Since when something waits in the pool to be proposed.
+    ready_since: Option<Instant>,
+    /// Before this, no further empty batch is proposed for the sake of expired transactions.
+    expiry_at: Instant,
+    due: Option<Instant>,
+    /// Something was completed since the last judging.
+    completed: bool,
+}
+
+impl Proposals {
+    pub fn new(now: Instant) -> Proposals {
+        Proposals {
+            waiting: BTreeMap::new(),
+            placed: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            last_time: 0,
+            ready_since: None,
+            expiry_at: now,
+            due: None,
+            completed: false,
+        }
+    }
+
+    /// No batch that is proposed here has a time before this.
+    pub fn set_last_time(&mut self, time: UnixMillis) {
+        self.last_time = self.last_time.max(time);
+    }
+
+    /// A batch occupies a live slot.
+    pub fn place(&mut self, sequence: Sequence, batch: &Batch) {
+        for id in batch.ids.iter() {
+            self.placed.entry(*id).or_insert(sequence);
+        }
+        self.ids.insert(sequence, batch.ids.to_vec());
+    }
+
+    /// The pool has this many transactions that could be proposed.
+    pub fn note_ready(&mut self, now: Instant, count: usize) {
+        if count == 0 {
+            self.ready_since = None;
+        } else {
+            self.ready_since.get_or_insert(now);
+        }
+    }
+
+    /// Some batch has all its bodies now.
+    pub fn note_completed(&mut self) {
+        self.completed = true;
+    }
+
+    /// The block of this sequence is executed: its slot is live no longer, and nothing below is.
+    pub fn executed(&mut self, sequence: Sequence) {
+        self.waiting = self.waiting.split_off(&sequence.next());
+        let live = self.ids.split_off(&sequence.next());
+        for (sequence, ids) in std::mem::replace(&mut self.ids, live) {
+            for id in ids {
+                if self.placed.get(&id) == Some(&sequence) {
+                    self.placed.remove(&id);
+                }
+            }
+        }
+    }
+
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn hasten(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+impl Replica {
+    /// The engine asks whether a fresh batch may be voted for.
+    pub(super) fn on_check(&mut self, now: Now, sequence: Sequence, content: Content, out: &mut Vec<Output>) {
+        let key = (sequence, content.digest());
+        let Content::Batch(batch) = content else { return };
+        if let Err(reason) = check_form(&batch, &self.config.parameters) {
+            return self.answer(now, key, Verdict::Refused(reason), out);
+        }
+        let elsewhere = |id: &TransactionId| self.proposals.placed.get(id).is_some_and(|other| *other != sequence);
+        if let Some(id) = batch.ids.iter().find(|id| self.pool.is_executed(id)) {
+            return self.answer(now, key, Verdict::Refused(format!("{id} was executed at another height")), out);
+        }
+        if let Some(id) = batch.ids.iter().find(|id| elsewhere(id)) {
+            return self.answer(now, key, Verdict::Refused(format!("{id} stands in another live slot")), out);
+        }
+        self.bodies.want(key, &batch, self.engine.primary(), &self.pool, now.monotonic);
+        self.proposals.place(sequence, &batch);
+        self.pool.mark(sequence, &batch.ids);
+        self.proposals.waiting.insert(sequence, Waiting { key, batch });
+        self.proposals.note_completed();
+        self.judge_waiting(now, out);
+    }
+
+    /// Judges every waiting proposal whose bodies have come and whose time is not too early.
+    pub(super) fn judge_waiting(&mut self, now: Now, out: &mut Vec<Output>) {
+        let due = self.proposals.due.is_some_and(|due| due <= now.monotonic);
+        if !self.proposals.completed && !due {
+            return;
+        }
+        self.proposals.completed = false;
+        let latest = now.wall.saturating_add(self.config.parameters.clock_skew_max_ms).max(self.head_time);
+        let mut verdicts = Vec::new();
+        let mut early: Option<UnixMillis> = None;
+        for waiting in self.proposals.waiting.values() {
+            if waiting.batch.time > latest {
+                let by = waiting.batch.time - latest;
+                early = Some(early.map_or(by, |other| other.min(by)));
+            } else if let Some(bodies) = self.bodies.complete(&waiting.key) {
+                let verdict = check_bodies(&waiting.batch, &bodies, &self.config.parameters);
+                verdicts.push((waiting.key, verdict.map_or_else(Verdict::Refused, |()| Verdict::Held)));
+            }
+        }
+        if let Some(by) = early {
+            // A second at most: a wall clock that jumps is noticed soon.
+            self.proposals.hasten(now.monotonic + Duration::from_millis(by.min(1_000)));
+        }
+        for (key, verdict) in verdicts {
+            self.proposals.waiting.remove(&key.0);
+            self.answer(now, key, verdict, out);
+        }
+    }
+
+    fn answer(&mut self, now: Now, (sequence, digest): Key, verdict: Verdict, out: &mut Vec<Output>) {
+        self.step(now, pbft::Input::Checked { sequence, digest, verdict }, out);
+    }
+
+    /// The primary cuts batches while the window has room: at once when nothing is in flight, else when a batch is full
+    /// or its first transaction has waited for `batch_age`.
+    pub(super) fn try_propose(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.proposals.due.is_some_and(|due| due <= now.monotonic) && self.proposals.waiting.is_empty() {
+            self.proposals.due = None;
+        }
+        while let Some(sequence) = self.engine.room() {
+            let time = now.wall.max(self.head_time).max(self.proposals.last_time);
+            let Some(batch) = self.next_batch(now, sequence, time) else { return };
+            self.proposals.set_last_time(batch.time);
+            self.proposals.place(sequence, &batch);
+            let key = (sequence, batch.digest());
+            self.bodies.want(key, &batch, self.engine.primary(), &self.pool, now.monotonic);
+            self.proposals.ready_since = None;
+            self.proposals.note_ready(now.monotonic, self.pool.ready().count);
+            self.step(now, pbft::Input::Propose(batch), out);
+        }
+    }
+
+    fn next_batch(&mut self, now: Now, sequence: Sequence, time: UnixMillis) -> Option<Batch> {
+        let limits = batch_limits(&self.config.parameters);
+        let ready = self.pool.ready();
+        if ready.count == 0 {
+            return self.expiry_batch(now, time);
+        }
+        let idle = sequence == Sequence::from(self.engine.executed()).next();
+        let full = ready.count >= limits.count_max || ready.bytes >= limits.bytes_max;
+        let ripe_at = *self.proposals.ready_since.get_or_insert(now.monotonic) + self.config.batch_age;
+        if !idle && !full && ripe_at > now.monotonic {
+            self.proposals.hasten(ripe_at);
+            return None;
+        }
+        let batch = self.pool.next_batch(limits, time, sequence);
+        if batch.is_none() {
+            self.proposals.ready_since = None;
+        }
+        batch
+    }
+
+    /// An admitted transaction that expires unexecuted asks for one empty block, so that its client can know (2.7).
+    fn expiry_batch(&mut self, now: Now, time: UnixMillis) -> Option<Batch> {
+        let head = self.head_time.max(self.proposals.last_time);
+        self.pool.overdue(now.wall, head)?;
+        if self.proposals.expiry_at > now.monotonic {
+            let at = self.proposals.expiry_at;
+            self.proposals.hasten(at);
+            return None;
+        }
+        self.proposals.expiry_at = now.monotonic + self.config.pool.forward_timeout;
+        Some(Batch { time, ids: Default::default() })
+    }
+}
+
+fn batch_limits(parameters: &Parameters) -> BatchLimits {
+    BatchLimits {
+        count_max: usize::try_from(parameters.batch_count_max).unwrap_or(usize::MAX),
+        bytes_max: usize::try_from(parameters.batch_bytes_max).unwrap_or(usize::MAX),
+    }
+}
+
+/// What can be said of a batch without its bodies.
+fn check_form(batch: &Batch, parameters: &Parameters) -> Result<(), String> {
+    let limits = batch_limits(parameters);
+    if batch.ids.len() > limits.count_max {
+        return Err(format!("the batch has {} transactions, {} are allowed", batch.ids.len(), limits.count_max));
+    }
+    let mut seen = BTreeSet::new();
+    match batch.ids.iter().find(|id| !seen.insert(**id)) {
+        Some(id) => Err(format!("{id} stands twice in the batch")),
+        None => Ok(()),
+    }
+}
+
+/// What must be true of the bodies. What depends on the ledger is judged by execution only.
+fn check_bodies(batch: &Batch, bodies: &[Body], parameters: &Parameters) -> Result<(), String> {
+    let limits = batch_limits(parameters);
+    let bytes: usize = bodies.iter().map(|body| body.size()).sum();
+    if bytes > limits.bytes_max {
+        return Err(format!("the batch has {bytes} bytes, {} are allowed", limits.bytes_max));
+    }
+    let transaction_bytes_max = usize::try_from(parameters.transaction_bytes_max).unwrap_or(usize::MAX);
+    let window_end = batch.time.saturating_add(parameters.validity_window_ms);
+    for body in bodies {
+        let valid_until = body.valid_until();
+        if valid_until <= batch.time || valid_until > window_end {
+            return Err(format!("{} is valid until {valid_until}, outside of the batch's window", body.id()));
+        }
+        if body.size() > transaction_bytes_max || body.transaction().operations.is_empty() {
+            return Err(format!("{} has a form that the chain does not allow", body.id()));
+        }
+    }
+    Ok(())
+}

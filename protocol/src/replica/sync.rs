@@ -1,0 +1,131 @@
+//! Catching up by blocks (PROTOCOL 4.3), from one source at a time.
+
+use std::time::Duration;
+
+use quorate_crypto::encode::BoundedVec;
+
+use super::{Output, Replica, SyncMessage, message::content_of, send};
+use crate::{
+    document::{Body, CertifiedBlock},
+    id::{Height, NodeIndex, Sequence},
+    limits::{FRAME_BYTES_MAX, SYNC_BODIES_MAX},
+    pbft::{self, Synced, message::Content},
+    time::{Instant, Now},
+};
+
+/// How long a source may take before another is asked.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// How many synced blocks may wait for their execution before more are fetched.
+const AHEAD_MAX: u64 = 64;
+
+/// The state of catching up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sync {
+    /// A height that at least one correct replica has reached; 0 while there is nothing to fetch.
+    target: Height,
+    asked: Option<(NodeIndex, Instant)>,
+    /// Which of the connected validators is asked.
+    source: usize,
+}
+
+impl Sync {
+    /// There is something to fetch.
+    pub fn start(&mut self, target: Height) {
+        self.target = self.target.max(target);
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.target > Height::ZERO
+    }
+
+    pub fn next_due(&self) -> Option<Instant> {
+        self.asked.map(|(_, until)| until)
+    }
+
+    /// A block was executed: the source deserves its time anew.
+    pub fn progressed(&mut self, now: Instant) {
+        if let Some((_, until)) = &mut self.asked {
+            *until = now + ANSWER_WITHIN;
+        }
+    }
+}
+
+impl Replica {
+    /// Asks for the next blocks, if some are missing and nobody is being asked.
+    pub(super) fn run_sync(&mut self, now: Now, out: &mut Vec<Output>) {
+        if !self.sync.is_active() {
+            return;
+        }
+        let status = self.engine.status();
+        let delivered = self.engine.delivered();
+        if delivered >= self.sync.target {
+            self.sync = Sync { source: self.sync.source, ..Sync::default() };
+            return;
+        }
+        if let Some((_, until)) = self.sync.asked {
+            if until > now.monotonic {
+                return;
+            }
+            self.sync.asked = None;
+            self.sync.source = self.sync.source.wrapping_add(1);
+        }
+        if delivered.0 - status.executed.0 > AHEAD_MAX || self.connected.is_empty() {
+            return;
+        }
+        let Some(source) = self.connected.iter().nth(self.sync.source % self.connected.len()).copied() else { return };
+        self.sync.asked = Some((source, now.monotonic + ANSWER_WITHIN));
+        send(source, SyncMessage::FetchBlocks { from: delivered.next() }, out);
+    }
+
+    /// Blocks came. Their signatures and certificates are verified; they still must follow each other from here.
+    pub(super) fn on_blocks(&mut self, now: Now, from: NodeIndex, blocks: Vec<CertifiedBlock>, out: &mut Vec<Output>) {
+        if self.sync.asked.map(|(source, _)| source) != Some(from) {
+            return;
+        }
+        self.sync.asked = None;
+        let before = self.engine.delivered();
+        for block in blocks {
+            if block.header.height != self.engine.delivered().next() {
+                break;
+            }
+            self.take_block(now, block, out);
+        }
+        if self.engine.delivered() == before {
+            // Nothing useful: somebody else is asked, after a pause so that an empty answer is no loop.
+            self.sync.source = self.sync.source.wrapping_add(1);
+            self.sync.asked = Some((from, now.monotonic + ANSWER_WITHIN / 10));
+        }
+    }
+
+    fn take_block(&mut self, now: Now, block: CertifiedBlock, out: &mut Vec<Output>) {
+        let content = content_of(&block);
+        let height = block.header.height;
+        if let Content::Batch(batch) = &content {
+            let key = (Sequence::from(height), content.digest());
+            self.bodies.want(key, batch, self.engine.primary(), &self.pool, now.monotonic);
+            block.bodies.iter().for_each(|body| self.supply(body));
+        }
+        let synced = Synced { height, header_hash: block.header.hash(), content, proof: block.proof };
+        self.step(now, pbft::Input::Synced(synced), out);
+    }
+}
+
+/// Bodies in parts that each fit a frame.
+pub(super) fn frames_of(bodies: Vec<Body>) -> Vec<BoundedVec<Body, SYNC_BODIES_MAX>> {
+    let mut frames = Vec::new();
+    let mut part: Vec<Body> = Vec::new();
+    let mut bytes = 0;
+    for body in bodies {
+        if !part.is_empty() && (bytes + body.size() > FRAME_BYTES_MAX / 2 || part.len() >= SYNC_BODIES_MAX) {
+            frames.extend(BoundedVec::try_from(std::mem::take(&mut part)).ok());
+            bytes = 0;
+        }
+        bytes += body.size();
+        part.push(body);
+    }
+    if !part.is_empty() {
+        frames.extend(BoundedVec::try_from(part).ok());
+    }
+    frames
+}

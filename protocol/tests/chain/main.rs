@@ -1,0 +1,9 @@
+//! Documents, rules, ledger and proofs, tested from outside the crate.
+
+mod common;
+mod decode;
+mod execution;
+mod genesis;
+mod golden;
+mod receipt;
+mod rules;

@@ -1,0 +1,121 @@
+//! What can be typed after `quorate-testnet`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use quorate_cli::arguments::Format;
+use quorate_cli::exit::Failure;
+
+use crate::directory::Directory;
+
+/// Many Quorate nodes on one machine, to use and to break.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "quorate-testnet",
+    version,
+    about,
+    after_help = "Start with: quorate-testnet up\nExit codes are those of quorate, see quorate --help."
+)]
+pub struct Arguments {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The flags of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The testnet's directory [default: $XDG_STATE_HOME/quorate/testnet, or ~/.local/state/quorate/testnet]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// How the result is printed on stdout
+    #[arg(long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+}
+
+impl Global {
+    /// The testnet's directory.
+    ///
+    /// # Errors
+    /// When none is given and there is no place for the default one.
+    pub fn directory(&self) -> Result<Directory, Failure> {
+        match &self.dir {
+            Some(dir) => Ok(Directory::new(dir)),
+            None => Directory::default_of_user(),
+        }
+    }
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Start a testnet, or go on with the one in DIR; until Ctrl-C, or in the background
+    Up(Up),
+    /// Show how the nodes are
+    Status,
+    /// Kill a node at once, as a power cut would
+    Kill(Node),
+    /// Start a node that is down
+    Start(Node),
+    /// Stop a node as an operator would, and start it again
+    Restart(Node),
+    /// Remove a node's chain and vote log and start it again: it follows, serves and does not vote
+    Wipe(Wipe),
+    /// Stop all nodes; a later `up` goes on with the same chain
+    Down,
+    /// Run the deterministic simulator: a seed is a run, with loss, delay and crashes
+    Simulate(Simulate),
+}
+
+/// `up`
+#[derive(Clone, Debug, Args)]
+pub struct Up {
+    /// How many nodes, 1 to 31 [default: 4, or as many as the testnet in DIR has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=31))]
+    pub nodes: Option<u8>,
+    /// Run in the background; return when the net has committed
+    #[arg(long)]
+    pub detach: bool,
+    /// Be the background supervisor (used by --detach)
+    #[arg(long, hide = true)]
+    pub supervise: bool,
+}
+
+/// One node.
+#[derive(Clone, Debug, Args)]
+pub struct Node {
+    /// Its name, such as v1
+    #[arg(value_name = "NODE")]
+    pub node: String,
+}
+
+/// `wipe`
+#[derive(Clone, Debug, Args)]
+pub struct Wipe {
+    /// Its name, such as v1
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// Do it even where too few voters would remain for the chain to go on
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `simulate`
+#[derive(Clone, Debug, Args)]
+pub struct Simulate {
+    /// How many runs, of one seed each [default: 100, or 1 with --seed]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    pub seeds: Option<u64>,
+    /// The seed of the first run: the same seed is the same run, event for event
+    #[arg(long, value_name = "SEED")]
+    pub seed: Option<u64>,
+    /// How many nodes each world has, 1 to 31 [default: as the seed decides]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=31))]
+    pub nodes: Option<u8>,
+    /// Write the end of the trace of the first failing run (of the last run, where none fails) to this file
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}

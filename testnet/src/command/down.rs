@@ -1,0 +1,93 @@
+//! `quorate-testnet down`.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quorate_cli::exit::{Exit, Failure};
+use quorate_cli::manifest::Manifest;
+use quorate_cli::output::table::Style;
+use quorate_cli::output::{Printer, Readable};
+use serde::Serialize;
+
+use crate::control::{self, Request};
+use crate::directory::Directory;
+use crate::record::Record;
+use crate::supervisor::END_WITHIN;
+
+/// How long the supervisor may take to end after its nodes have.
+const SUPERVISOR_ENDS_WITHIN: Duration = Duration::from_secs(10);
+/// The pause between two looks at it.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What was stopped.
+#[derive(Serialize)]
+struct Stopped {
+    dir: String,
+    /// The nodes that ran.
+    stopped: Vec<String>,
+}
+
+/// Stops a testnet. One that does not run is no failure; what a dead supervisor left behind is stopped as well.
+///
+/// # Errors
+/// When DIR is no testnet, or something does not end.
+pub fn run(directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
+    Manifest::load(directory.path())?;
+    let stopped = match running(directory)? {
+        Some(names) => {
+            control::ask(directory, &Request::Down {})?;
+            wait_for_end(directory)?;
+            names
+        }
+        None => clean_up(directory)?,
+    };
+    printer.print(&Stopped { dir: directory.path().display().to_string(), stopped })?;
+    Ok(Exit::Success)
+}
+
+/// The nodes that a living supervisor runs.
+fn running(directory: &Directory) -> Result<Option<Vec<String>>, Failure> {
+    match control::ask(directory, &Request::Processes {}) {
+        Ok(processes) => Ok(Some(processes.into_iter().filter(|node| node.pid.is_some()).map(|node| node.name).collect())),
+        Err(failure) if failure.code == "not_running" => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The directory is free once its lock is.
+fn wait_for_end(directory: &Directory) -> Result<(), Failure> {
+    let end = Instant::now() + SUPERVISOR_ENDS_WITHIN;
+    while directory.try_lock()?.is_none() {
+        if Instant::now() >= end {
+            return Err(Failure::internal("the nodes are stopped, but their supervisor does not end", "run `down` again"));
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+/// Ends what a dead supervisor left behind, or a living one that does not listen (yet).
+fn clean_up(directory: &Directory) -> Result<Vec<String>, Failure> {
+    let record = Record::load(&directory.record());
+    if directory.try_lock()?.is_none() {
+        // It holds the lock and takes no commands: it is just coming up, or stuck.
+        if let Some(supervisor) = record.supervisor {
+            supervisor.stop(END_WITHIN);
+        }
+        wait_for_end(directory)?;
+    }
+    let stopped = Record::load(&directory.record()).stop_all(END_WITHIN);
+    let _ = fs::remove_file(directory.socket());
+    Ok(stopped)
+}
+
+impl Readable for Stopped {
+    fn text(&self, style: Style) -> String {
+        if self.stopped.is_empty() {
+            return format!("  the testnet in {} was not running\n", self.dir);
+        }
+        let hint = style.faint("the chain stays; `up` goes on with it");
+        format!("  stopped {} in {}; {hint}\n", self.stopped.join(" "), self.dir)
+    }
+}

@@ -1,0 +1,43 @@
+//! What each command does.
+
+pub mod down;
+pub mod node;
+pub mod simulate;
+pub mod status;
+pub mod up;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use quorate_cli::exit::{Exit, Failure};
+use quorate_cli::output::Printer;
+
+use crate::arguments::{Arguments, Command};
+
+/// Runs `quorate-testnet` with these arguments, the program's name first, and says how it ended.
+pub fn main(arguments: Vec<OsString>) -> Exit {
+    match Arguments::try_parse_from(&arguments) {
+        Ok(parsed) => {
+            let printer = Printer::new(parsed.global.output);
+            run(&parsed, printer).unwrap_or_else(|failure| printer.fail(&failure))
+        }
+        Err(error) => quorate_cli::command::usage(&error, &arguments),
+    }
+}
+
+fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
+    if let Command::Simulate(simulate) = &arguments.command {
+        return simulate::run(simulate, printer);
+    }
+    let directory = arguments.global.directory()?;
+    match &arguments.command {
+        Command::Up(up) => up::run(up, &directory, printer),
+        Command::Status => status::run(&directory, printer),
+        Command::Kill(which) => node::kill(which, &directory, printer),
+        Command::Start(which) => node::start(which, &directory, printer),
+        Command::Restart(which) => node::restart(which, &directory, printer),
+        Command::Wipe(which) => node::wipe(which, &directory, printer),
+        Command::Down => down::run(&directory, printer),
+        Command::Simulate(_) => Ok(Exit::Success),
+    }
+}

@@ -1,0 +1,196 @@
+//! `quorate-testnet simulate`: the front end of the deterministic simulator.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Instant;
+
+use quorate_cli::exit::{Exit, Failure};
+use quorate_cli::output::progress::Progress;
+use quorate_cli::output::table::{Facts, Style};
+use quorate_cli::output::{Printer, Readable};
+use quorate_crypto::hash::digest;
+use quorate_protocol::sim::{Outcome, Plan, Report};
+use serde::Serialize;
+
+use crate::arguments::Simulate;
+
+/// How many runs without `--seeds` and `--seed`.
+const SEEDS: u64 = 100;
+/// How many failing seeds are told of; all are counted.
+const FAILURES_SHOWN: usize = 20;
+
+/// One failing run.
+#[derive(Clone, Debug, Serialize)]
+struct Failed {
+    seed: u64,
+    outcome: String,
+    /// The last lines of its trace.
+    tail: String,
+}
+
+/// All runs together.
+#[derive(Clone, Debug, Serialize)]
+struct Summary {
+    first_seed: u64,
+    seeds: u64,
+    passed: u64,
+    failed: u64,
+    /// The first of the failing runs, by seed.
+    failures: Vec<Failed>,
+    /// Transactions executed.
+    executed: u64,
+    /// Blocks made.
+    blocks: u64,
+    /// Faults that happened.
+    faults: u64,
+    /// A hash over the digests of all traces, in the order of the seeds: equal seeds give equal ones.
+    digest: String,
+    seconds: f64,
+    seeds_per_minute: f64,
+    #[serde(skip)]
+    nodes: Option<u8>,
+}
+
+/// Runs the seeds, on all cores.
+///
+/// # Errors
+/// When the trace cannot be written. A broken promise is exit code 1.
+pub fn run(arguments: &Simulate, printer: Printer) -> Result<Exit, Failure> {
+    let first = arguments.seed.unwrap_or(0);
+    let count = arguments.seeds.unwrap_or(if arguments.seed.is_some() { 1 } else { SEEDS });
+    if first.checked_add(count).is_none() {
+        return Err(Failure::usage(format!("there are no {count} seeds from {first} on"), "choose a smaller --seed"));
+    }
+    let began = Instant::now();
+    let mut summary = Summary::new(first, count, arguments.nodes);
+    let mut progress = Progress::on_terminal();
+    let mut last = None;
+    let mut digests = Vec::new();
+    each_in_order(first, count, arguments.nodes, |report| {
+        summary.add(&report);
+        digests.push(report.digest);
+        progress.tick(&format!("{} of {count} seeds, {} failed", summary.passed + summary.failed, summary.failed));
+        last = Some(report);
+    });
+    drop(progress);
+    summary.finish(began, digest("quorate/simulation", &digests).to_string());
+    if let (Some(file), Some(last)) = (&arguments.trace, last) {
+        let tail = summary.failures.first().map_or(last.tail, |failed| failed.tail.clone());
+        write_trace(file, &tail)?;
+    }
+    let Some(worst) = summary.failures.first() else {
+        printer.print(&summary)?;
+        return Ok(Exit::Success);
+    };
+    let nodes = arguments.nodes.map_or_else(String::new, |nodes| format!(" --nodes {nodes}"));
+    let failure = Failure::new(
+        Exit::Internal,
+        "promise_broken",
+        format!("{} of {count} runs failed, first seed {}: {}", summary.failed, worst.seed, worst.outcome),
+        format!("replay it with: quorate-testnet simulate --seed {}{nodes} --trace FILE", worst.seed),
+    );
+    printer.print_failed(&summary, &failure)
+}
+
+/// Runs seeds on all cores and hands each report over in the order of the seeds.
+fn each_in_order(first: u64, count: u64, nodes: Option<u8>, mut each: impl FnMut(Report)) {
+    let workers = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let next = AtomicU64::new(first);
+    let (sender, receiver) = channel();
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || work(next, first + count, nodes, &sender));
+        }
+        drop(sender);
+        let (mut early, mut expected) = (BTreeMap::new(), first);
+        for report in receiver {
+            early.insert(report.seed, report);
+            while let Some(report) = early.remove(&expected) {
+                expected += 1;
+                each(report);
+            }
+        }
+    });
+}
+
+fn work(next: &AtomicU64, end: u64, nodes: Option<u8>, sender: &Sender<Report>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end || sender.send(Plan::from_seed(seed, nodes.map(usize::from)).run()).is_err() {
+            return;
+        }
+    }
+}
+
+fn write_trace(file: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(file, text).map_err(|error| {
+        Failure::internal(format!("the trace cannot be written to {}: {error}", file.display()), "choose another file")
+    })
+}
+
+impl Summary {
+    fn new(first_seed: u64, seeds: u64, nodes: Option<u8>) -> Summary {
+        Summary {
+            first_seed,
+            seeds,
+            passed: 0,
+            failed: 0,
+            failures: Vec::new(),
+            executed: 0,
+            blocks: 0,
+            faults: 0,
+            digest: String::new(),
+            seconds: 0.0,
+            seeds_per_minute: 0.0,
+            nodes,
+        }
+    }
+
+    fn add(&mut self, report: &Report) {
+        self.executed += report.executed as u64;
+        self.blocks += report.height;
+        self.faults += report.faults as u64;
+        if report.outcome == Outcome::Pass {
+            self.passed += 1;
+            return;
+        }
+        self.failed += 1;
+        if self.failures.len() < FAILURES_SHOWN {
+            let (seed, outcome) = (report.seed, report.outcome.to_string());
+            self.failures.push(Failed { seed, outcome, tail: report.tail.clone() });
+        }
+    }
+
+    fn finish(&mut self, began: Instant, digest: String) {
+        self.digest = digest;
+        self.seconds = began.elapsed().as_secs_f64();
+        self.seeds_per_minute = self.seeds as f64 * 60.0 / self.seconds.max(0.001);
+    }
+}
+
+impl Readable for Summary {
+    fn text(&self, style: Style) -> String {
+        let verdict = if self.failed == 0 { style.good("every promise held") } else { style.bad("a promise was broken") };
+        let nodes = self.nodes.map_or_else(|| "as each seed decides".to_owned(), |nodes| nodes.to_string());
+        let mut facts = Facts::default();
+        facts
+            .add("verdict", verdict)
+            .add("seeds", format!("{} to {}", self.first_seed, self.first_seed + self.seeds - 1))
+            .add("passed", format!("{} of {}", self.passed, self.seeds))
+            .add("nodes", nodes)
+            .add("faults", self.faults.to_string())
+            .add("executed", format!("{} transactions in {} blocks", self.executed, self.blocks))
+            .add("traces", self.digest.clone())
+            .add("speed", format!("{:.0} seeds per minute, {:.1} s in all", self.seeds_per_minute, self.seconds));
+        for failed in &self.failures {
+            facts.add(&format!("seed {}", failed.seed), style.bad(&failed.outcome));
+        }
+        facts.render(style)
+    }
+}
