@@ -63,6 +63,7 @@ fn a_receipt_is_a_pleasure_to_read() {
     let done = chain.quorate(&["transfer", "--from", "alice", "--to", "bob", "--amount", "1234.5", "--asset", "USD"]);
     assert_eq!(done.code, Some(0), "{done:?}");
     let (id, dir) = (done.announced(), chain.dir.path().display());
+    let program = env!("CARGO_BIN_EXE_quorate");
     let hash = chain.receipt(TransactionId(id.parse().unwrap()), Outcome::Applied).header.hash();
     let expected = format!(
         "  outcome      applied  1,234.50 USD from alice to bob\n\
@@ -72,7 +73,7 @@ fn a_receipt_is_a_pleasure_to_read() {
          \x20 block time   2026-03-01 09:30:00.123 UTC\n\
          \x20 signed by    v0 v1 v3 (3 of 4 validators)\n\
          \x20 proof        verified against the genesis; to keep it:\n\
-         \x20              quorate --testnet {dir} tx receipt {id} --output json > receipt.json\n"
+         \x20              {program} --testnet {dir} tx receipt {id} --output json > receipt.json\n"
     );
     assert_eq!(done.out, expected);
 }
@@ -109,6 +110,19 @@ fn one_nodes_refusal_is_not_believed_where_others_commit() {
     let (refuses, good) = (answers(&chain, |_| Answer::problem(Code::BadSignature)), commits(&chain, Outcome::Applied));
     with(&chain, &[&refuses, &good, &good, &good]);
     assert_eq!(chain.transfer().code, Some(0));
+}
+
+#[test]
+fn a_refusal_is_not_the_end_while_another_node_may_have_it() {
+    let chain = Arc::new(Chain::new());
+    let hangs = answers(&chain, |_| Answer::Hang(Duration::from_secs(30)));
+    let refuses = |code| answers(&chain, move |_| Answer::problem(code));
+    let (late, bad) = (refuses(Code::Expired), refuses(Code::BadSignature));
+    with(&chain, &[&hangs, &late, &late, &late]);
+    let transfer = ["--timeout", "4", "transfer", "--from", "alice", "--to", "bob", "--amount", "1", "--asset", "USD"];
+    assert_eq!(chain.quorate(&transfer).code, Some(5), "the first node may have taken it in time");
+    with(&chain, &[&hangs, &bad, &bad, &bad]);
+    assert_eq!(chain.quorate(&transfer).code, Some(4), "no correct node ever takes a bad signature");
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! Hashes, keys, signatures, canonical bytes and Merkle proofs.
 //!
-//! Everything above this crate speaks in its types: a value has one canonical encoding ([`encode`]), one hash per
+//! Everything above this crate speaks in its types: a value has one canonical encoding ([`mod@encode`]), one hash per
 //! domain ([`hash::digest`]), one signature rule ([`signature::Verifier`]) and, once its signatures were checked, the type
 //! [`signed::Verified`]. Nothing here reads a clock, a file or a socket; only [`key::random_seed`] asks the operating system
 //! for randomness.
 //!
 //! - [`hash`]: SHA-256 digests
-//! - [`encode`]: canonical bytes and bounded collections
+//! - [`mod@encode`]: canonical bytes and bounded collections
 //! - [`key`]: Ed25519 keys and signatures as bytes
 //! - [`signature`]: the one verification predicate, single and in batches
 //! - [`signed`]: signed and verified values

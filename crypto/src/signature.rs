@@ -298,6 +298,19 @@ mod tests {
     }
 
     #[test]
+    fn components_of_small_order_do_not_make_a_sum_fail() {
+        let points = curve25519_dalek::constants::EIGHT_TORSION.map(|point| point.compress().to_bytes());
+        let claim = |key: &[u8; 32], r: &[u8; 32]| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(r);
+            let (key, signature) = (PublicKey::from_bytes(*key), Signature::from_bytes(signature));
+            Claim { key, signature, message: b"torsion".to_vec() }
+        };
+        let claims: Vec<Claim> = points.iter().flat_map(|key| points.iter().map(move |r| claim(key, r))).collect();
+        assert_eq!(search(&claims), (vec![true; 64], 0));
+    }
+
+    #[test]
     fn one_bad_signature_anywhere_costs_at_most_twice_the_batch_again() {
         for bad in [0, 1, 100, CLAIMS / 2, CLAIMS - 2, CLAIMS - 1] {
             let mut claims = claims();

@@ -1,6 +1,6 @@
 //! Signed values, and the type that says that signatures were checked.
 //!
-//! A signature covers a domain ("quorate/<kind>"), the chain id and the canonical bytes of the value, so a prepare can never
+//! A signature covers a domain (`quorate/<kind>`), the chain id and the canonical bytes of the value, so a prepare can never
 //! pass for a commit, nor one chain's vote for another's. [`Verified`] is made by checking or by signing, in no other way:
 //! code that takes one need not ask again.
 
@@ -15,7 +15,7 @@ use crate::signature::{Claim, Verifier};
 
 /// A value that is signed under a domain of its own.
 pub trait Signable: BorshSerialize {
-    /// "quorate/<kind>", at most 255 bytes and unique to the type.
+    /// `quorate/<kind>`, at most 255 bytes and unique to the type.
     const DOMAIN: &'static str;
 }
 

@@ -183,7 +183,10 @@ fn check_expected(height: Height, found: &Digest, expected: Option<&Digest>) -> 
 /// The applied and failed positions, with their places.
 fn executed_positions(positions: &[Position]) -> Vec<(u32, TransactionId)> {
     let numbered = (0..).zip(positions);
-    numbered.filter(|(_, position)| position.outcome.is_executed()).map(|(index, position)| (index, position.id)).collect()
+    numbered
+        .filter(|(_, position)| position.outcome.is_executed())
+        .map(|(index, position)| (index, position.id))
+        .collect()
 }
 
 fn read_settled(store: &dyn Store, height: Height) -> Result<Settled, StoreError> {

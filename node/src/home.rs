@@ -147,9 +147,9 @@ impl Home {
 pub fn read_genesis(file: &Path) -> Result<Genesis, HomeError> {
     let mut bytes = Vec::new();
     let limit = GENESIS_JSON_BYTES_MAX as u64 + 1;
-    File::open(file).and_then(|opened| opened.take(limit).read_to_end(&mut bytes)).map_err(|error| {
-        ConfigError::new(file, "the genesis file", error, "take it from whoever runs the chain")
-    })?;
+    File::open(file)
+        .and_then(|opened| opened.take(limit).read_to_end(&mut bytes))
+        .map_err(|error| ConfigError::new(file, "the genesis file", error, "take it from whoever runs the chain"))?;
     Genesis::from_json(&bytes).map_err(|error| HomeError::Genesis { file: file.to_path_buf(), error })
 }
 
@@ -196,7 +196,8 @@ pub fn found(home: &Home, genesis: &Genesis, config: &NodeConfig) -> Result<Node
     write_new(&home.genesis_file(), genesis.to_json().as_bytes())?;
     write_new(&home.config_file(), config.to_toml().as_bytes())?;
     // Gone for good before there is a journal: a crash in between costs a new key, never a second journal.
-    fs::remove_file(&unborn).map_err(|error| ConfigError::new(&unborn, "the file", error, "check the folder's rights"))?;
+    fs::remove_file(&unborn)
+        .map_err(|error| ConfigError::new(&unborn, "the file", error, "check the folder's rights"))?;
     sync_folder(&home.keys())?;
     let data = DataDirectory::create(home.data())?;
     let chain_id = genesis.chain_id();

@@ -20,7 +20,6 @@ use quorate_storage::journal::{Journal, Options, Recovered};
 use quorate_storage::rocks::{RocksStore, StoreOptions};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
@@ -28,7 +27,7 @@ use crate::config::{ConfigError, NodeConfig};
 use crate::execute::{Executor, Surroundings};
 use crate::halt::Halt;
 use crate::home::{Home, HomeError, Keys, index_in, journal_folder, journal_identity};
-use crate::http::{Api, Identity, Server, bind};
+use crate::http::{Api, Identity, Load, Server, bind};
 use crate::inbox::Inbox;
 use crate::members::Members;
 use crate::network::{
@@ -59,7 +58,9 @@ pub enum StartError {
     #[error(transparent)]
     Network(#[from] NetworkError),
     /// The HTTP API.
-    #[error("cannot serve the API on {address}: {error}; stop the process that uses the port, or change `api` in node.toml")]
+    #[error(
+        "cannot serve the API on {address}: {error}; stop the process that uses the port, or change `api` in node.toml"
+    )]
     Api {
         /// The configured address.
         address: SocketAddr,
@@ -126,7 +127,10 @@ impl Node {
         let shared = Shared::new(&opened, network.clone());
         let identity = opened.identity.clone();
         let context = shared.api(&opened);
-        let started = start_threads(opened, &shared)?;
+        let started = start_threads(opened, &shared).inspect_err(|_| {
+            shared.verify.close();
+            shared.inbox.close();
+        })?;
         runtime.spawn(receive(events, Arc::clone(&shared.inbox), Arc::clone(&shared.verify)));
         let server = {
             let _inside = runtime.enter();
@@ -224,10 +228,13 @@ impl Opened {
         let chain_id = genesis.chain_id();
         let identity = journal_identity(&chain_id, &keys.consensus);
         let folder = journal_folder(&data)?;
-        let recovered = Journal::open(folder, identity, durable.low.get(), Options::default()).map_err(HomeError::from)?;
+        let recovered =
+            Journal::open(folder, identity, durable.low.get(), Options::default()).map_err(HomeError::from)?;
         let (journal, entries, amnesiac) = match recovered {
             Recovered::Whole { journal, entries } => (Some(journal), Some(entries), None),
-            Recovered::Amnesiac { reason } => (None, None, Some(format!("the vote journal cannot be trusted: {reason}"))),
+            Recovered::Amnesiac { reason } => {
+                (None, None, Some(format!("the vote journal cannot be trusted: {reason}")))
+            }
         };
         if let Some(reason) = &amnesiac {
             warn!(reason, "this node follows and serves, and does not vote");
@@ -346,7 +353,7 @@ impl Shared {
             halt: Arc::clone(&self.halt),
             network: self.network.clone(),
             counters: Arc::clone(&self.counters),
-            requests: Arc::new(Semaphore::new(opened.config.limits.requests_max)),
+            load: Arc::new(Load::new(opened.config.limits.requests_max)),
         }
     }
 
@@ -373,17 +380,16 @@ struct Started {
     data: DataDirectory,
 }
 
-/// Starts all threads. Should one not start, those before it end as their queues are dropped.
+/// Starts all threads. Should one not start, those before it end as their queues are dropped or closed.
 fn start_threads(opened: Opened, shared: &Shared) -> Result<Started, StartError> {
     let halt = &shared.halt;
     let outbound = Outbound::new(shared.network.clone(), Arc::clone(&shared.counters));
     let config = opened.replica_config();
     let workers = verify_threads(&opened.config);
-    let mut threads =
-        spawn_workers(Arc::new(shared.edge(&opened)), workers, halt).map_err(StartError::Threads)?;
+    let mut threads = spawn_workers(Arc::new(shared.edge(&opened)), workers, halt).map_err(StartError::Threads)?;
     let Opened { consensus, data, store, ledger, durable, journal, .. } = opened;
-    let (persist, thread) = Persist::start(journal, outbound.clone(), Arc::clone(&shared.inbox), halt)
-        .map_err(StartError::Threads)?;
+    let (persist, thread) =
+        Persist::start(journal, outbound.clone(), Arc::clone(&shared.inbox), halt).map_err(StartError::Threads)?;
     threads.push(thread);
     let around = Surroundings {
         store: Arc::clone(&store),
@@ -437,4 +443,3 @@ impl std::fmt::Debug for Node {
         f.debug_struct("Node").field("identity", &self.identity).field("api", &self.api).finish_non_exhaustive()
     }
 }
-

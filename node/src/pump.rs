@@ -76,10 +76,18 @@ impl Pump {
     fn on_work(&mut self, work: Work) {
         match work {
             Work::Input(input) => self.handle(*input),
-            // Whoever asked may have gone.
-            Work::Question(Question::Status(answer)) => drop(answer.send(self.replica.status())),
-            Work::Question(Question::Pending(id, answer)) => {
-                drop(answer.send(self.replica.pool().get(&id).is_some()));
+            Work::Question(question) => self.answer(question),
+        }
+    }
+
+    fn answer(&self, question: Question) {
+        // Whoever asked may have gone.
+        match question {
+            Question::Status(answer) => {
+                let _ = answer.send(self.replica.status());
+            }
+            Question::Pending(id, answer) => {
+                let _ = answer.send(self.replica.pool().contains(&id));
             }
         }
     }
@@ -97,7 +105,9 @@ impl Pump {
             Output::Send { to, message } => begin.outbound.send(to, &message),
             Output::Broadcast(message) => begin.outbound.broadcast(&message),
             Output::Gossip(bodies) => begin.outbound.gossip(&bodies),
-            Output::Persist { entry, release, ticket } => begin.persist(PersistJob::Entry { entry, release, ticket }),
+            Output::Persist { entry, release, ticket } => {
+                begin.persist(PersistJob::Entry { entry: *entry, release, ticket });
+            }
             Output::Trim { low, carry } => begin.persist(PersistJob::Trim { low, carry }),
             Output::Execute(job) => begin.execute(ExecuteJob::Block(job)),
             Output::Certify { height, certificate, anchor } => {

@@ -60,7 +60,7 @@ impl Outbound {
 }
 
 /// The priority class of a message.
-fn class_of(message: &PeerMessage) -> Class {
+pub fn class_of(message: &PeerMessage) -> Class {
     match message {
         PeerMessage::Pbft(message) => match message {
             Message::PrePrepare(_) => Class::PrePrepare,
@@ -74,7 +74,9 @@ fn class_of(message: &PeerMessage) -> Class {
         PeerMessage::Sync(message) => match message {
             SyncMessage::Claims(_) => Class::Transactions,
             SyncMessage::FetchBodies(_) | SyncMessage::Bodies(_) => Class::Bodies,
-            SyncMessage::FetchBlocks { .. } | SyncMessage::Blocks(_) | SyncMessage::FetchCertificate { .. } => Class::Sync,
+            SyncMessage::FetchBlocks { .. } | SyncMessage::Blocks(_) | SyncMessage::FetchCertificate { .. } => {
+                Class::Sync
+            }
         },
     }
 }

@@ -48,7 +48,10 @@ fn submitted_transaction_gets_a_receipt_that_verifies_and_the_reads_agree() {
     assert_eq!(get(api, &format!("/v1/blocks/{}", by_height["hash"].as_str().unwrap())).json(), by_height);
     assert_eq!(get(api, "/v1/blocks/latest").json()["height"], outcome["height"]);
     let status = get(api, "/v1/status").json();
-    assert_eq!((&status["state"], &status["height"], &status["voting"]), (&"active".into(), &outcome["height"], &true.into()));
+    assert_eq!(
+        (&status["state"], &status["height"], &status["voting"]),
+        (&"active".into(), &outcome["height"], &true.into())
+    );
     assert_eq!(status["state_root"], by_height["header"]["state_root"]);
     node.stop().expect("a clean stop");
 }
@@ -114,7 +117,10 @@ fn overdraft_fails_with_a_receipt_and_moves_nothing() {
     let (chain, node) = single();
     let reply = submit(node.api_address(), COMMITTED, &chain.transfer(FUNDS + 1, 1));
     let outcome = reply.json();
-    assert_eq!((reply.status, &outcome["status"], &outcome["code"]), (200, &"failed".into(), &"insufficient_balance".into()));
+    assert_eq!(
+        (reply.status, &outcome["status"], &outcome["code"]),
+        (200, &"failed".into(), &"insufficient_balance".into())
+    );
     let receipt: Receipt = serde_json::from_value(outcome["receipt"].clone()).expect("a receipt");
     verify_receipt(&receipt, &chain.genesis).expect("it proves the failure");
     assert_eq!(balance(&node, &chain.alice), FUNDS.to_string());

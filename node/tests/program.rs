@@ -26,7 +26,8 @@ fn init(arguments: &[&Path]) -> Output {
 }
 
 fn run(home: &Path) -> (Child, SocketAddr) {
-    let mut child = node().args(["run", "--home"]).arg(home).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        node().args(["run", "--home"]).arg(home).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).expect("a line");
     let event: Value = serde_json::from_str(&line).expect("JSON");
@@ -104,7 +105,10 @@ fn bad_homes_are_told_with_exit_code_10() {
     refused(&["genesis.json", "cannot be read"]);
     fs::write(home.genesis_file(), Chain::new(1).genesis.to_json().replace("\"scale\": 2", "\"scale\": 3")).unwrap();
     let told = node().args(["run", "--home"]).arg(home.path()).output().unwrap();
-    assert!(!told.status.success() && String::from_utf8_lossy(&told.stderr).contains("chain"), "another chain: {told:?}");
+    assert!(
+        !told.status.success() && String::from_utf8_lossy(&told.stderr).contains("chain"),
+        "another chain: {told:?}"
+    );
     fs::write(home.genesis_file(), &genesis).unwrap();
     fs::remove_file(home.network_key_file()).unwrap();
     refused(&["network.json", "restore the key"]);

@@ -129,11 +129,16 @@ fn main() {
     let reference = reference_cost();
     let transactions = transactions();
     let total = transactions.len() as f64;
-    let spent = (0..3).map(|_| pass_through(transactions.clone())).min_by_key(|spent| spent.admitted + spent.batched + spent.settled);
+    let spent = (0..3)
+        .map(|_| pass_through(transactions.clone()))
+        .min_by_key(|spent| spent.admitted + spent.batched + spent.settled);
     let spent = spent.expect("three runs");
     let micros = |duration: Duration| duration.as_secs_f64() * 1e6 / total;
     let (admitted, batched, settled) = (micros(spent.admitted), micros(spent.batched), micros(spent.settled));
     println!("pool: {SENDERS} senders, {BACKLOG} waiting, batches of {BATCH}; microseconds per transaction");
-    println!("  admitted {admitted:.2} + batched {batched:.2} + settled {settled:.2} = {:.2}", admitted + batched + settled);
+    println!(
+        "  admitted {admitted:.2} + batched {batched:.2} + settled {settled:.2} = {:.2}",
+        admitted + batched + settled
+    );
     println!("  reference: a signature in ed25519-dalek's batch of 1,024 takes {reference:.2}");
 }

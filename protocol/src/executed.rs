@@ -88,7 +88,7 @@ mod tests {
         assert!(!executed.contains(&id(1)), "block time has reached its valid_until");
         assert!(executed.contains(&id(2)));
         executed.expire(u64::MAX);
-        assert!(!executed.is_empty() || executed.len() == 0);
+        assert!(executed.is_empty());
         assert!(!executed.contains(&id(2)));
     }
 

@@ -61,7 +61,8 @@ impl Ledger {
         }
         let tree = read_tree(store)?;
         if tree.root() != head.header.state_root {
-            let detail = format!("its root is {}, and block {} says {}", tree.root(), head.height, head.header.state_root);
+            let detail =
+                format!("its root is {}, and block {} says {}", tree.root(), head.height, head.header.state_root);
             return Err(StoreError::corrupt("state", detail));
         }
         Ok(Ledger {
@@ -219,7 +220,7 @@ fn put(leaves: &mut Leaves, change: &Change) {
 }
 
 /// The tree over everything that the store holds.
-fn read_tree(store: &dyn Store) -> Result<SparseTree, StoreError> {
+fn read_tree(store: &dyn StateReader) -> Result<SparseTree, StoreError> {
     let mut tree = SparseTree::new();
     let mut leaves: Leaves = Vec::new();
     let mut ordered = true;
@@ -278,4 +279,50 @@ pub fn executed_ids(store: &dyn Store, validity_window: u64) -> Result<ExecutedI
     }
     executed.expire(head.header.time);
     Ok(executed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out entries in the order in which they are.
+    struct Entries(Leaves);
+
+    impl StateReader for Entries {
+        fn state(&self, _: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(None)
+        }
+
+        fn bucket(&self, _: Bucket) -> Result<Leaves, StoreError> {
+            Ok(Leaves::new())
+        }
+
+        fn each_state(&self, visit: &mut dyn FnMut(&Digest, &[u8])) -> Result<(), StoreError> {
+            self.0.iter().for_each(|(key_hash, value)| visit(key_hash, value));
+            Ok(())
+        }
+
+        fn transaction(&self, _: &TransactionId) -> Result<Option<(Height, u32)>, StoreError> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn a_state_out_of_order_is_damage_and_no_panic() {
+        // Two in one bucket, one in another.
+        let leaf = |first: u8, last: u8| {
+            let mut bytes = [0; 32];
+            (bytes[0], bytes[31]) = (first, last);
+            (Digest::from_bytes(bytes), vec![last])
+        };
+        let entries = vec![leaf(1, 1), leaf(1, 2), leaf(200, 3)];
+        assert!(read_tree(&Entries(entries.clone())).is_ok());
+        for swapped in [(0, 1), (1, 2), (0, 2)] {
+            let mut entries = entries.clone();
+            entries.swap(swapped.0, swapped.1);
+            assert!(matches!(read_tree(&Entries(entries)), Err(StoreError::Corrupt { .. })), "{swapped:?}");
+        }
+        let repeated = vec![leaf(1, 1), leaf(1, 1)];
+        assert!(read_tree(&Entries(repeated)).is_err());
+    }
 }

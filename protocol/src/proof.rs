@@ -1,6 +1,7 @@
 //! Checking a receipt with nothing but the genesis file (PROTOCOL 8.2).
 
-use crate::api::envelope::{CanonicalJsonError, Envelope, SCHEMA_VERSION, from_canonical_json};
+use crate::api::envelope::{CanonicalJsonError, Envelope, from_canonical_json};
+use crate::api::http::TransactionResponse;
 use crate::document::block::{Outcome, bind_receipts};
 use crate::document::genesis::Genesis;
 use crate::document::receipt::Receipt;
@@ -11,6 +12,9 @@ use quorate_crypto::encode::encode;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::merkle;
 use quorate_crypto::signature::{Claim, Verifier};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// What a receipt proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,9 @@ pub enum ProofError {
     #[error("the file is not as it was printed: {0}; fetch the receipt again")]
     Changed(CanonicalJsonError),
     /// The receipt is of another chain.
-    #[error("the receipt is of chain {found}, and the genesis file makes chain {expected}: use the genesis file of its chain")]
+    #[error(
+        "the receipt is of chain {found}, and the genesis file makes chain {expected}: use the genesis file of its chain"
+    )]
     WrongChain {
         /// The chain of the genesis file.
         expected: ChainId,
@@ -133,38 +139,45 @@ fn check_certificate(receipt: &Receipt, genesis: &Genesis) -> Result<(), ProofEr
     Ok(())
 }
 
-/// Reads a receipt strictly, alone or in the envelope of the command line: the bytes have to be what printing the same
-/// document again gives, so that no byte of the file can change unseen.
+/// Reads a receipt strictly: as nodes serve it, in the envelope of `tx receipt`, or in that of `transfer` and `tx wait`
+/// with the rest of their result. The bytes have to be what printing the same document again gives, and nothing may
+/// stand beside the receipt but what follows from it, so that no byte of the file can change unseen.
 ///
 /// # Errors
 ///
-/// When the file is too large, no receipt, or not as it was printed.
+/// When the file is too large, holds no receipt, or is not as it was printed.
 pub fn read_receipt(bytes: &[u8]) -> Result<Receipt, ProofError> {
     if bytes.len() > RECEIPT_JSON_BYTES_MAX {
         return Err(ProofError::Form(format!("it has more than {RECEIPT_JSON_BYTES_MAX} bytes")));
     }
-    let error = match from_canonical_json::<Envelope<Receipt>>(bytes) {
-        Ok(envelope) => return out_of_envelope(envelope),
-        Err(error) => error,
+    let shape: Value = serde_json::from_slice(bytes).map_err(|error| ProofError::Form(error.to_string()))?;
+    let Some(data) = shape.get("data") else {
+        return read_strictly(bytes);
     };
-    match (from_canonical_json::<Receipt>(bytes), error) {
-        (Ok(receipt), _) => Ok(receipt),
-        (Err(changed @ CanonicalJsonError::NotCanonical(_)), _) | (_, changed @ CanonicalJsonError::NotCanonical(_)) => {
-            Err(ProofError::Changed(changed))
-        }
-        // The envelope is what people have; its reason is the one that helps.
-        (_, CanonicalJsonError::Form(reason)) => Err(ProofError::Form(reason)),
+    if data.get("receipt").is_none() {
+        return out_of_envelope(read_strictly::<Envelope<Receipt>>(bytes)?);
     }
+    let response = out_of_envelope(read_strictly::<Envelope<TransactionResponse>>(bytes)?)?;
+    let receipt = response.receipt.clone();
+    let receipt = receipt.ok_or_else(|| ProofError::Form("it is of a transaction without a receipt".to_owned()))?;
+    if TransactionResponse::certified(receipt.clone()) != response {
+        return Err(ProofError::Form("what it says beside the receipt is not what the receipt says".to_owned()));
+    }
+    Ok(receipt)
 }
 
-/// The receipt of an envelope that says nothing else: a changed warning, for one, would not be noticed.
-fn out_of_envelope(envelope: Envelope<Receipt>) -> Result<Receipt, ProofError> {
-    let plain = envelope.schema_version == SCHEMA_VERSION
-        && envelope.success
-        && envelope.errors.is_empty()
-        && envelope.warnings.is_empty();
-    match envelope.data {
-        Some(receipt) if plain => Ok(receipt),
-        _ => Err(ProofError::Form("its envelope is not that of a receipt alone".to_owned())),
+fn read_strictly<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, ProofError> {
+    from_canonical_json(bytes).map_err(|error| match error {
+        CanonicalJsonError::Form(reason) => ProofError::Form(reason),
+        changed @ CanonicalJsonError::NotCanonical(_) => ProofError::Changed(changed),
+    })
+}
+
+/// The data of an envelope that is exactly what a success is printed in: a changed warning, for one, would not be
+/// noticed.
+fn out_of_envelope<T: Clone + PartialEq>(envelope: Envelope<T>) -> Result<T, ProofError> {
+    match envelope.data.clone() {
+        Some(data) if envelope == Envelope::success(data.clone()) => Ok(data),
+        _ => Err(ProofError::Form("its envelope is not that of a success".to_owned())),
     }
 }

@@ -38,7 +38,9 @@ pub enum StoreError {
     #[error("the chain store is empty: initialize it with the genesis first")]
     NotInitialized,
     /// The store belongs to another chain.
-    #[error("the chain store holds chain {found}, not {expected}: give the genesis file that it was made with, or another data directory")]
+    #[error(
+        "the chain store holds chain {found}, not {expected}: give the genesis file that it was made with, or another data directory"
+    )]
     WrongChain {
         /// The chain of the genesis file.
         expected: ChainId,

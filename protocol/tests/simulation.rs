@@ -31,7 +31,11 @@ fn seeds() -> std::ops::Range<u64> {
 fn a_thousand_worlds_keep_every_promise() {
     if let Ok(seed) = std::env::var("QUORATE_SEED") {
         let report = run(seed.parse().expect("QUORATE_SEED is a number")).unwrap_or_else(|failure| panic!("{failure}"));
-        return println!("{}{report:?}", report.tail);
+        let Report { outcome, executed, height, faults, digest, .. } = &report;
+        return println!(
+            "{}{outcome}: {executed} transactions in {height} blocks, {faults} faults, trace {digest}",
+            report.tail
+        );
     }
     let (seeds, begun) = (seeds(), Instant::now());
     let results: Vec<Result<Report, String>> = std::thread::scope(|scope| {

@@ -62,7 +62,7 @@ fn syncs(path: &Path, filled: bool) -> Vec<Duration> {
     const COUNT: u64 = 300;
     let page = [7; 4096];
     let file: File = OpenOptions::new().create(true).truncate(true).write(true).open(path).expect("a file");
-    let mut round = || {
+    let round = || {
         let sync = |at: u64| {
             let start = Instant::now();
             file.write_all_at(&page, at * 4096).expect("a write");
@@ -148,7 +148,8 @@ fn transfers(head: &Head, accounts: &[quorate_crypto::key::PublicKey], number: u
     let first = number * TRANSFERS;
     let bodies = (first..first + TRANSFERS).map(|salt| body(head.header.chain_id, salt % 1_000, salt)).collect();
     let touched = (0..2 * TRANSFERS).map(|place| (first * 7 + place * 3) % ACCOUNTS);
-    let change = |account: u64| set_balance(&accounts[account as usize], "USD", u128::from(first + account), number < 10);
+    let change =
+        |account: u64| set_balance(&accounts[account as usize], "USD", u128::from(first + account), number < 10);
     block_on(head, bodies, changes(touched.map(change)))
 }
 

@@ -29,7 +29,9 @@ pub enum DataError {
         reason: String,
     },
     /// Another process uses the directory.
-    #[error("{path}: the data directory is in use by process {holder}; stop it first, or give this node a directory of its own")]
+    #[error(
+        "{path}: the data directory is in use by process {holder}; stop it first, or give this node a directory of its own"
+    )]
     Locked {
         /// The directory.
         path: PathBuf,
@@ -37,7 +39,9 @@ pub enum DataError {
         holder: String,
     },
     /// The directory was never made by `init`, or its magic file is lost.
-    #[error("{path}: this is no data directory of a node (no readable file `magic`); run `quorate-node init`, or check --home")]
+    #[error(
+        "{path}: this is no data directory of a node (no readable file `magic`); run `quorate-node init`, or check --home"
+    )]
     Unknown {
         /// The directory.
         path: PathBuf,

@@ -16,7 +16,7 @@ use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::store::StoreError;
 use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter};
 
-use crate::rocks::{family, failed, family_options};
+use crate::rocks::{failed, family, family_options};
 use crate::schema::{self, Family, Kind};
 
 /// Entries of successive blocks.
@@ -35,14 +35,16 @@ impl Run {
 
     /// Keys and values in the order of the keys.
     fn sorted(&self) -> Vec<([u8; 33], Vec<u8>)> {
-        let headers = self.headers.iter().map(|(hash, height)| {
-            (schema::header_hash_key(hash), schema::seal_header_height(hash, *height))
-        });
-        let transactions = self.transactions.iter().map(|(id, (height, position))| {
-            (schema::transaction_key(id), schema::seal_place(id, *height, *position))
-        });
+        let headers = self
+            .headers
+            .iter()
+            .map(|(hash, height)| (schema::header_hash_key(hash), schema::seal_header_height(hash, *height)));
+        let transactions = self
+            .transactions
+            .iter()
+            .map(|(id, (height, position))| (schema::transaction_key(id), schema::seal_place(id, *height, *position)));
         let mut entries: Vec<_> = headers.chain(transactions).collect();
-        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        entries.sort_unstable_by_key(|entry| entry.0);
         entries
     }
 }

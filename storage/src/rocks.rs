@@ -80,13 +80,8 @@ impl RocksStore {
             .map_err(|error| StoreError::Io(format!("{}: {error}", directory.display())))?;
         let db = Arc::new(open_database(&directory.join("db"), options)?);
         let index = Index::start(db.clone(), directory.join("runs"), options.index_run_max)?;
-        let store = Self {
-            index,
-            db,
-            head: RwLock::default(),
-            uncertified: Mutex::default(),
-            stopped: Mutex::default(),
-        };
+        let store =
+            Self { index, db, head: RwLock::default(), uncertified: Mutex::default(), stopped: Mutex::default() };
         store.restore()?;
         Ok(store)
     }
@@ -347,8 +342,7 @@ impl Store for RocksStore {
     }
 
     fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
-        let header: Option<Header> =
-            self.read(Family::Blocks, &schema::header_key(height), Kind::Header, height)?;
+        let header: Option<Header> = self.read(Family::Blocks, &schema::header_key(height), Kind::Header, height)?;
         match header {
             Some(header) if header.height != height => Err(damaged("header", format!("height {height} is another's"))),
             other => Ok(other),
@@ -375,8 +369,12 @@ impl Store for RocksStore {
         let positions = self.expect_positions(height)?;
         let ids = batch.ids.iter().copied();
         // The ids of bodies are computed when they are decoded.
-        if !bodies.iter().map(|body| body.id()).eq(ids.clone()) || !positions.iter().map(|position| position.id).eq(ids) {
-            return Err(damaged("batch and bodies", format!("height {height} has other bodies or positions than its batch")));
+        if !bodies.iter().map(|body| body.id()).eq(ids.clone()) || !positions.iter().map(|position| position.id).eq(ids)
+        {
+            return Err(damaged(
+                "batch and bodies",
+                format!("height {height} has other bodies or positions than its batch"),
+            ));
         }
         Ok(Some(Block { header, batch, bodies, positions }))
     }
@@ -416,7 +414,8 @@ impl Store for RocksStore {
             if state_key.key_hash().as_bytes() != hash {
                 return Err(damaged("account", format!("{code} of {account} is listed with the value of another key")));
             }
-            let value = snapshot.get_cf(family(&self.db, Family::State), hash).map_err(|error| failed("state", &error))?;
+            let value =
+                snapshot.get_cf(family(&self.db, Family::State), hash).map_err(|error| failed("state", &error))?;
             balances.push((code, amount(account, code, hash, value)?));
             Ok(true)
         })?;
@@ -545,7 +544,14 @@ mod tests {
 
     fn entries(store: &RocksStore) -> usize {
         let mut count = 0;
-        store.each(Family::Index, ReadOptions::default(), |_, _| Ok({ count += 1; true })).unwrap();
+        store
+            .each(Family::Index, ReadOptions::default(), |_, _| {
+                Ok({
+                    count += 1;
+                    true
+                })
+            })
+            .unwrap();
         count
     }
 
@@ -570,7 +576,9 @@ mod tests {
             store.index.settle();
             let metadata = family(&store.db, Family::Metadata);
             match recorded {
-                Some(height) => store.db.put_cf(metadata, schema::INDEXED_KEY, schema::seal(Kind::Indexed, height, &())),
+                Some(height) => {
+                    store.db.put_cf(metadata, schema::INDEXED_KEY, schema::seal(Kind::Indexed, height, &()))
+                }
                 None => store.db.delete_cf(metadata, schema::INDEXED_KEY),
             }
             .unwrap();

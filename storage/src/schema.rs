@@ -173,7 +173,9 @@ pub fn uncertified_key(height: Height) -> Vec<u8> {
 /// When it is none.
 pub fn uncertified_height(key: &[u8]) -> Result<Height, StoreError> {
     let height = key.strip_prefix(UNCERTIFIED_PREFIX).and_then(|bytes| bytes.try_into().ok());
-    height.map(|bytes| Height(u64::from_be_bytes(bytes))).ok_or_else(|| damaged("uncertified height", "its key is no height"))
+    height
+        .map(|bytes| Height(u64::from_be_bytes(bytes)))
+        .ok_or_else(|| damaged("uncertified height", "its key is no height"))
 }
 
 /// The key of a header's height.
@@ -203,7 +205,8 @@ pub fn balance_key(account: &PublicKey, code: &AssetCode) -> Vec<u8> {
 /// When it is none, or the key is of another account.
 pub fn balance_code(account: &PublicKey, key: &[u8]) -> Result<AssetCode, StoreError> {
     let text = key.strip_prefix(account.as_bytes()).and_then(|code| std::str::from_utf8(code).ok());
-    text.and_then(|text| AssetCode::new(text).ok()).ok_or_else(|| damaged("account", "a key of its balances is no asset code"))
+    text.and_then(|text| AssetCode::new(text).ok())
+        .ok_or_else(|| damaged("account", "a key of its balances is no asset code"))
 }
 
 /// A value by height: kind, height, canonical bytes.
@@ -304,7 +307,8 @@ mod tests {
 
     #[test]
     fn keys_by_height_lie_in_the_order_of_heights() {
-        let keys: Vec<_> = [0, 1, 255, 256, 1 << 40, u64::MAX].into_iter().map(|height| contents_key(Height(height))).collect();
+        let keys: Vec<_> =
+            [0, 1, 255, 256, 1 << 40, u64::MAX].into_iter().map(|height| contents_key(Height(height))).collect();
         assert!(keys.is_sorted());
         assert!(header_key(Height(5)) < contents_key(Height(5)) && contents_key(Height(5)) < header_key(Height(6)));
         assert!(uncertified_key(Height(u64::MAX)).as_slice() < UNCERTIFIED_END);

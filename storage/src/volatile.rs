@@ -79,6 +79,13 @@ impl VolatileFiles {
         state.power_cut_at = None;
     }
 
+    /// What Linux does after a failed sync: it goes on showing what was written, takes it for synced, and never writes it.
+    pub fn take_writes_for_synced(&self) {
+        for content in &mut self.lock().contents {
+            content.unsynced_sectors.clear();
+        }
+    }
+
     /// A separate disk with the same content, everything synced.
     pub fn copy(&self) -> Self {
         let state = self.lock();

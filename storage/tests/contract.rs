@@ -186,8 +186,11 @@ fn the_state_is_that_after_the_last_block(store: &dyn Store) {
     for (key, value) in &model {
         assert_eq!(store.state(key), Ok(Some(value.clone())));
         let bucket = Bucket::of(key);
-        let expected: Leaves =
-            model.iter().filter(|(key, _)| Bucket::of(key) == bucket).map(|(key, value)| (*key, value.clone())).collect();
+        let expected: Leaves = model
+            .iter()
+            .filter(|(key, _)| Bucket::of(key) == bucket)
+            .map(|(key, value)| (*key, value.clone()))
+            .collect();
         assert_eq!(store.bucket(bucket), Ok(expected));
     }
     // The last bucket has no end.

@@ -66,6 +66,8 @@ pub enum Command {
     Wipe(Wipe),
     /// Stop all nodes; a later `up` goes on with the same chain
     Down,
+    /// Measure the running testnet: committed transactions per second, latency, and where the time goes
+    Bench(Bench),
     /// Run the deterministic simulator: a seed is a run, with loss, delay and crashes
     Simulate(Simulate),
 }
@@ -101,6 +103,20 @@ pub struct Wipe {
     /// Do it even where too few voters would remain for the chain to go on
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `bench`
+#[derive(Clone, Debug, Args)]
+pub struct Bench {
+    /// Seconds of full load, and again of the steady rate
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub duration: u64,
+    /// Transactions per second of the steady part
+    #[arg(long, default_value_t = 100, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=2_000))]
+    pub rate: u64,
+    /// How many clients send, with a key each
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    pub clients: u32,
 }
 
 /// `simulate`

@@ -26,11 +26,18 @@ pub struct Banner {
     /// It runs in the background.
     #[serde(skip)]
     pub detached: bool,
+    /// The nodes that follow without a vote.
+    #[serde(skip)]
+    pub without_vote: Vec<String>,
 }
 
 impl Readable for Banner {
     fn text(&self, style: Style) -> String {
         let nodes = self.manifest.nodes.len();
+        let note = match self.without_vote.join(" ") {
+            names if names.is_empty() => String::new(),
+            names => style.note(&format!("  Without a vote, because wiped: {names}. They count among those that fail.\n\n")),
+        };
         let faulty = (nodes - 1) / 3;
         let bears = match faulty {
             0 => "bears no faulty node: 4 would bear one".to_owned(),
@@ -39,7 +46,7 @@ impl Readable for Banner {
         };
         let plural = if nodes == 1 { "node" } else { "nodes" };
         format!(
-            "\n{}\n\n{}\n{}\n{}\n",
+            "\n{}\n\n{note}{}\n{}\n{}\n",
             style.good(&format!("  The testnet is up: {nodes} {plural}, {bears}. ({:.1} s)", self.took.as_secs_f64())),
             self.node_table().render(style),
             self.account_table().render(style),

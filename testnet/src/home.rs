@@ -104,23 +104,22 @@ fn genesis(accounts: &[Account], keys: &[NodeKeys]) -> Result<Genesis, Failure> 
         network_key: keys.network.public_key(),
     });
     let code = AssetCode::new(ASSET).map_err(|error| wrong(&error))?;
-    let address = |wanted: &str| accounts.iter().filter(move |(name, _)| *name == wanted).map(|(_, key)| key.public_key());
     let members = accounts.iter().map(|(name, key)| GenesisMember {
         key: key.public_key(),
         roles: if *name == ADMIN { Roles::of(&[Role::Admin, Role::Issuer]) } else { Roles::of(&[Role::Member]) },
     });
-    let assets = address(ADMIN).map(|issuer| {
-        let scale = Scale::new(SCALE).map_err(|error| wrong(&error))?;
-        Ok(GenesisAsset { code, scale, issuer })
-    });
-    let balances = FUNDED.iter().flat_map(|name| address(name)).map(|account| GenesisBalance { account, code, amount: FUNDS });
+    let scale = Scale::new(SCALE).map_err(|error| wrong(&error))?;
+    let admins = accounts.iter().filter(|(name, _)| *name == ADMIN);
+    let assets = admins.map(|(_, key)| GenesisAsset { code, scale, issuer: key.public_key() });
+    let funded = accounts.iter().filter(|(name, _)| FUNDED.contains(name));
+    let balances = funded.map(|(_, key)| GenesisBalance { account: key.public_key(), code, amount: FUNDS });
     let genesis = Genesis {
         version: GENESIS_VERSION,
         time: clock::now_ms(),
         parameters: Parameters::default(),
         validators: ValidatorSet::new(validators.collect()).map_err(|error| wrong(&error))?,
         members: bounded(members.collect())?,
-        assets: bounded(assets.collect::<Result<_, Failure>>()?)?,
+        assets: bounded(assets.collect())?,
         balances: bounded(balances.collect())?,
     };
     genesis.check().map_err(|error| wrong(&error))?;

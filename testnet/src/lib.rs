@@ -6,6 +6,7 @@
 //! | [`directory`], [`home`], [`ports`] | what is on disk, and where the nodes listen |
 //! | [`supervisor`], [`process`], [`record`], [`control`], [`interrupt`] | the one process that runs the nodes |
 //! | [`life`], [`banner`], [`live`] | the first commit, the greeting, the line that moves |
+//! | [`load`], [`usage`] | a load that is signed beforehand, and what the processes used for it |
 //! | [`proxy`] | a link between two nodes that can be broken on purpose |
 
 pub mod arguments;
@@ -17,9 +18,11 @@ pub mod home;
 pub mod interrupt;
 pub mod life;
 pub mod live;
+pub mod load;
 pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod random;
 pub mod record;
 pub mod supervisor;
+pub mod usage;

@@ -61,6 +61,8 @@ pub struct Starting {
     child: Guarded,
     lines: Receiver<String>,
     log: PathBuf,
+    /// How long the log was before this start, in bytes.
+    log_before: u64,
 }
 
 /// A node's process that is ready. It is killed when this is dropped.
@@ -114,6 +116,7 @@ pub fn spawn(program: &Path, name: &str, home: &Path, log: &Path) -> Result<Star
     };
     // Appending, so that the log can be cut short while the node writes to it.
     let log_file = File::options().append(true).create(true).open(log).map_err(|error| cannot("log", log, &error))?;
+    let log_before = log_file.metadata().map_or(0, |metadata| metadata.len());
     let mut child = Command::new(program)
         .args(["run", "--home"])
         .arg(home)
@@ -127,7 +130,7 @@ pub fn spawn(program: &Path, name: &str, home: &Path, log: &Path) -> Result<Star
     if let Some(stdout) = child.stdout.take() {
         thread::spawn(move || read_lines(stdout, |line| drop(sender.send(line))));
     }
-    Ok(Starting { name: name.to_owned(), child: Guarded(child), lines, log: log.to_owned() })
+    Ok(Starting { name: name.to_owned(), child: Guarded(child), lines, log: log.to_owned(), log_before })
 }
 
 /// Reads to the end, so that a node never waits for its stdout to be read.
@@ -184,7 +187,7 @@ impl Starting {
         // It may still be ending by itself, with a reason in its exit code.
         let ended = wait(&mut self.child.0, Duration::from_millis(500));
         let how = ended.map_or_else(String::new, |status| format!(" ({})", describe(status)));
-        let tail = tail(&self.log);
+        let tail = tail(&self.log, self.log_before);
         let last_words = if tail.is_empty() { String::new() } else { format!("; the end of its log:\n{tail}") };
         Failure::internal(
             format!("node {} {what}{how}{last_words}", self.name),
@@ -250,9 +253,10 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The last lines of a log, indented.
-fn tail(log: &Path) -> String {
-    let text = last_bytes(log, TAIL_BYTES).unwrap_or_default();
+/// The last lines of a log from `start` on, indented.
+fn tail(log: &Path, start: u64) -> String {
+    let new = fs::metadata(log).map_or(0, |metadata| metadata.len().saturating_sub(start));
+    let text = last_bytes(log, new.min(TAIL_BYTES)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let lines: Vec<&str> = text.lines().collect();
     let shown = &lines[lines.len().saturating_sub(TAIL_LINES)..];
@@ -327,9 +331,10 @@ mod tests {
     #[test]
     fn a_node_that_fails_shows_its_last_words() {
         let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("node.log"), "an earlier run was fine\n").unwrap();
         let failure = start(dir.path(), "echo 'the disk is on fire' >&2\nexit 10").ready(soon(), &Interrupt::default()).unwrap_err();
         assert!(failure.message.contains("v0 ended before it was ready (exit code 10)"), "{}", failure.message);
-        assert!(failure.message.contains("the disk is on fire"), "{}", failure.message);
+        assert!(failure.message.ends_with("the end of its log:\n    the disk is on fire"), "{}", failure.message);
     }
 
     #[test]

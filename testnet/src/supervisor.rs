@@ -71,7 +71,10 @@ impl Supervisor {
             down: "not started".to_owned(),
         };
         let slots = manifest.nodes.iter().map(|node| slot(&node.name)).collect();
-        Ok(Supervisor { directory, manifest, program: process::node_program()?, slots, interrupt, _lock: lock })
+        let program = process::node_program()?;
+        let supervisor = Supervisor { directory, manifest, program, slots, interrupt, _lock: lock };
+        supervisor.record(&[]);
+        Ok(supervisor)
     }
 
     /// The manifest, with the addresses of the last start.

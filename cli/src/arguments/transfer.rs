@@ -11,7 +11,7 @@ use super::seconds;
 #[command(after_help = "Example: quorate --testnet DIR transfer --from alice --to bob --amount 12.50 --asset USD")]
 pub struct Transfer {
     /// Who sends: a name of the testnet, or the address of the key given with --key
-    #[arg(long, value_name = "NAME|ADDRESS", required_unless_present = "key")]
+    #[arg(long, value_name = "NAME|ADDRESS")]
     pub from: Option<String>,
     /// Who receives: a name of the testnet, or an address (64 hex digits)
     #[arg(long, value_name = "NAME|ADDRESS")]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use quorate_crypto::encode::BoundedBytes;
 use quorate_protocol::api::http::{
-    AccountResponse, BlockResponse, ConsensusResponse, StatusResponse, SubmitRequest, TransactionResponse, ValidatorsResponse,
+    AccountResponse, BORSH_MEDIA_TYPE, BlockResponse, ConsensusResponse, StatusResponse, SubmitRequest, SubmitResponse,
+    TransactionResponse, ValidatorsResponse,
 };
 use quorate_protocol::api::problem::Problem;
 use quorate_protocol::document::receipt::Receipt;
@@ -198,6 +199,18 @@ impl Node {
         let request = SubmitRequest { transaction };
         let path = format!("/v1/transactions?wait=committed&timeout={}", patience.as_millis());
         self.post(&path, &request, patience + ANSWER_TIMEOUT)
+    }
+
+    /// Sends many signed transactions at once (their canonical bytes as one list, at most 1,024 and 1 MiB) and lets the
+    /// node wait for `wait`, up to `patience`. The outcomes come in the order of the transactions, without receipts.
+    ///
+    /// # Errors
+    /// See [`CallError`]. After [`CallError::Lost`] the node may have any of them or none.
+    pub fn submit_many(&self, list: &[u8], wait: &str, patience: Duration) -> Result<SubmitResponse, CallError> {
+        let url = format!("{}/v1/transactions?wait={wait}&timeout={}", self.url, patience.as_millis());
+        let request = self.agent.post(url).header("content-type", BORSH_MEDIA_TYPE);
+        let response = request.config().timeout_global(Some(patience + ANSWER_TIMEOUT)).build().send(list);
+        read(response.map_err(call_error)?)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {

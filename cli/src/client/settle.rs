@@ -80,6 +80,9 @@ pub fn settle(
     deadline: Instant,
     progress: &mut Progress,
 ) -> Result<TransactionResponse, Failure> {
+    if nodes.is_empty() {
+        return Err(Failure::usage("no node is known", "give --testnet DIR, or --node URL"));
+    }
     let (sender, receiver) = channel();
     let mut book = Book::new(nodes, genesis, job);
     for round in 0.. {
@@ -87,10 +90,11 @@ pub fn settle(
         if window.is_zero() {
             break;
         }
-        for index in targets(round, nodes.len(), genesis.validators.f()) {
+        let asked = targets(round, nodes.len(), genesis.validators.f());
+        for &index in &asked {
             book.ask(index, window, &sender);
         }
-        if let Some(outcome) = collect(&mut book, &receiver, Instant::now() + window, progress) {
+        if let Some(outcome) = collect(&mut book, &asked, &receiver, Instant::now() + window, progress) {
             return outcome;
         }
         if round >= ROUND_OF_ALL {
@@ -108,20 +112,21 @@ pub fn settle(
 fn targets(round: usize, count: usize, f: usize) -> Vec<usize> {
     match round {
         0 => vec![0],
-        1 => vec![1 % count.max(1)],
-        2 => (0..=f).map(|offset| (offset + 2) % count.max(1)).collect(),
+        1 => vec![1 % count],
+        2 => (0..=f).map(|offset| (offset + 2) % count).collect(),
         _ => (0..count).collect(),
     }
 }
 
-/// Takes answers until one settles the matter, every asked node has answered, or the round ends.
+/// Takes answers until one settles the matter, every node asked in this round has answered, or the round ends.
 fn collect(
     book: &mut Book<'_>,
+    asked: &[usize],
     receiver: &Receiver<(usize, Answer)>,
     round_end: Instant,
     progress: &mut Progress,
 ) -> Option<Result<TransactionResponse, Failure>> {
-    while book.in_flight.contains(&true) {
+    while asked.iter().any(|&index| book.in_flight[index]) {
         let left = round_end.saturating_duration_since(Instant::now());
         match receiver.recv_timeout(left.min(TICK)) {
             Ok((_, Answer::Proved(response))) => return Some(Ok(*response)),
@@ -146,7 +151,7 @@ struct Book<'a> {
     job: &'a Job,
     words: Vec<Option<Word>>,
     in_flight: Vec<bool>,
-    /// Some node has, or may have, taken the transaction.
+    /// Some node has said that it has the transaction, or has broken off so that it may have it.
     maybe_taken: bool,
 }
 
@@ -159,7 +164,7 @@ impl<'a> Book<'a> {
 
     /// Asks a node on a thread of its own, unless it still owes an answer.
     fn ask(&mut self, index: usize, window: Duration, sender: &Sender<(usize, Answer)>) {
-        if self.nodes.is_empty() || std::mem::replace(&mut self.in_flight[index], true) {
+        if std::mem::replace(&mut self.in_flight[index], true) {
             return;
         }
         let (node, genesis, job) = (self.nodes[index].clone(), Arc::clone(self.genesis), self.job.clone());
@@ -188,8 +193,14 @@ impl<'a> Book<'a> {
             return Some(Ok(receipt::expired(self.job.id)));
         }
         let refused = self.count(|word| matches!(word, Word::Refused(_)));
-        let enough = self.weak_quorum().min(self.nodes.len());
-        (refused >= enough && !self.maybe_taken).then(|| Err(self.refusal())).filter(|_| refused > 0)
+        let enough = self.weak_quorum().min(self.nodes.len()).max(1);
+        let certain = self.count(|word| matches!(word, Word::Refused(problem) if refuses_for_ever(problem.code)));
+        (certain >= enough || (refused >= enough && !self.may_be_taken())).then(|| Err(self.refusal()))
+    }
+
+    /// Whether some node has the transaction, or may have it because it still owes an answer.
+    fn may_be_taken(&self) -> bool {
+        self.maybe_taken || (self.job.bytes.is_some() && self.in_flight.contains(&true))
     }
 
     /// What is certain once every node has answered and nothing more is on the way.
@@ -227,7 +238,7 @@ impl<'a> Book<'a> {
                 "do not trust this node; ask others with --node, and check that --genesis is the chain's",
             );
         }
-        if !self.maybe_taken {
+        if !self.may_be_taken() {
             if let Some((node, problem)) = self.first(busy) {
                 return overloaded(&node, &problem);
             }
@@ -305,6 +316,11 @@ impl<'a> Book<'a> {
         )
         .with_data(TransactionResponse::new(self.job.id, TransactionStatus::Unknown))
     }
+}
+
+/// Whether a refusal follows from the bytes alone, so that no correct node ever takes them.
+fn refuses_for_ever(code: Code) -> bool {
+    matches!(code, Code::Malformed | Code::TooLarge | Code::WrongChain | Code::NoOperations | Code::BadSignature)
 }
 
 fn refused(word: &Word) -> Option<Problem> {

@@ -73,7 +73,8 @@ pub fn usage(error: &clap::Error, arguments: &[OsString]) -> Exit {
         }
         format => {
             let text = error.to_string();
-            let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let message = lines.join(" ").trim_start_matches("error: ").to_owned();
             Printer::new(format).fail(&Failure::usage(message, "see --help"))
         }
     }
@@ -248,10 +249,11 @@ impl Context {
         }
     }
 
-    /// How to call this program again with the same testnet, for hints.
+    /// How this program was called, with the same testnet: for commands to copy.
     pub fn invocation(&self) -> String {
         let testnet = self.testnet.as_ref().map_or_else(String::new, |(dir, _)| format!(" --testnet {}", dir.display()));
-        format!("quorate{testnet}")
+        let program = std::env::args().next().unwrap_or_else(|| "quorate".to_owned());
+        format!("{program}{testnet}")
     }
 
     fn manifest(&self) -> Option<&Manifest> {

@@ -6,6 +6,7 @@ use quorate_protocol::id::TransactionId;
 use serde::Serialize;
 
 use super::Context;
+use crate::arguments::Format;
 use crate::arguments::tx::Tx;
 use crate::client::settle::{Job, settle};
 use crate::exit::{Exit, Failure};
@@ -94,15 +95,20 @@ pub fn finish(
 ) -> Result<Exit, Failure> {
     let response = outcome?;
     let (id, code) = (response.id, response.code);
+    let shown = TransactionShown { response: &response, about: &about, invocation: context.invocation() };
     let failure = match response.status {
         TransactionStatus::Applied => {
-            context.printer.print(&TransactionShown { response: &response, about: &about, invocation: context.invocation() })?;
+            context.printer.print(&shown)?;
             return Ok(Exit::Success);
         }
         TransactionStatus::Failed => {
             let code = code.map_or_else(|| "failed".to_owned(), |code| code.to_string());
             let height = response.height.map_or_else(String::new, |height| format!(" at height {height}"));
             let message = format!("{id} failed{height} and changed nothing: {code}");
+            if context.printer.format() == Format::Table {
+                // People see the receipt as well; programs find it in the failure's envelope.
+                context.printer.print(&shown)?;
+            }
             Failure::new(Exit::NotApplied, code, message, response.code.map_or("", |code| code.hint()))
         }
         _ => Failure::new(

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::arguments::Format;
 use crate::exit::{Exit, Failure};
-use table::{Style, printable};
+use table::{Style, printable, printable_lines};
 
 /// Data that people can read, too.
 pub trait Readable: Serialize {
@@ -112,7 +112,7 @@ impl Printer {
             None => eprintln!(
                 "{} {} {}\n{} {}",
                 self.talk.bad("error:"),
-                printable(&failure.message),
+                printable_lines(&failure.message),
                 self.talk.faint(&format!("({})", printable(&failure.code))),
                 self.talk.note("hint:"),
                 printable(&failure.hint)

@@ -150,6 +150,12 @@ pub fn printable(text: &str) -> String {
     clean + rest
 }
 
+/// As [`printable`], with the ends of lines left where they are.
+pub fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(printable).collect();
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +182,6 @@ mod tests {
         assert_eq!(printable("a\x1b]0;title\x07b\nc\x1b[2J"), "a\u{fffd}]0;title\u{fffd}b\u{fffd}c\u{fffd}[2J");
         assert_eq!(printable("\x1b[1mbold\x1b[0m"), "\x1b[1mbold\x1b[0m");
         assert_eq!(printable("plain é"), "plain é");
+        assert_eq!(printable_lines("a\n  b\x1b[2J"), "a\n  b\u{fffd}[2J");
     }
 }

@@ -12,7 +12,7 @@ use quorate_protocol::document::ValidatorSet;
 use quorate_protocol::id::NodeIndex;
 use serde_json::json;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{NodeConfig, Peer};
 use crate::home::{Home, NewHome, create, create_keys, found, read_genesis};
 
@@ -75,7 +75,10 @@ fn init_keys(home: &Home, arguments: &Arguments) -> Result<(), Failure> {
     create_keys(home, &consensus, &network)?;
     let (consensus, network) = (consensus.public_key(), network.public_key());
     println!("{}", json!({ "event": "keys", "consensus_key": consensus, "network_key": network }));
-    eprintln!("put these keys into the genesis, then run: quorate-node init --home {} --genesis FILE", home.path().display());
+    eprintln!(
+        "put these keys into the genesis, then run: quorate-node init --home {} --genesis FILE",
+        home.path().display()
+    );
     Ok(())
 }
 

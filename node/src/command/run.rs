@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::home::Home;
 use crate::node::Node;
 use crate::telemetry::start_log;

@@ -68,7 +68,10 @@ fn read_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<S
 
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyFile").field("kind", &self.kind).field("public_key", &self.public_key).finish_non_exhaustive()
+        f.debug_struct("KeyFile")
+            .field("kind", &self.kind)
+            .field("public_key", &self.public_key)
+            .finish_non_exhaustive()
     }
 }
 

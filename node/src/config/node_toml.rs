@@ -119,14 +119,20 @@ impl NodeConfig {
         let mut seen = BTreeSet::new();
         for peer in &self.peers {
             if !seen.insert(peer.index) {
-                return fail("peers", format!("index {} stands twice", peer.index), "keep one entry for each validator");
+                return fail(
+                    "peers",
+                    format!("index {} stands twice", peer.index),
+                    "keep one entry for each validator",
+                );
             }
         }
         if self.limits.verify_threads > VERIFY_THREADS_MAX {
             let reason = format!("{} is above {VERIFY_THREADS_MAX}", self.limits.verify_threads);
             return fail("limits.verify_threads", reason, "write 0 for one per core");
         }
-        for (what, value) in [("limits.waiters_max", self.limits.waiters_max), ("limits.requests_max", self.limits.requests_max)] {
+        for (what, value) in
+            [("limits.waiters_max", self.limits.waiters_max), ("limits.requests_max", self.limits.requests_max)]
+        {
             if value == 0 || value > 1_000_000 {
                 return fail(what, format!("{value} is not within 1 and 1000000"), "remove it to take the default");
             }

@@ -7,8 +7,9 @@ use quorate_protocol::document::{Genesis, ValidatorSet};
 use quorate_protocol::id::{ChainId, NodeIndex};
 use quorate_protocol::replica::ReplicaStatus;
 use quorate_protocol::store::Store;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
+use super::load::Load;
 use super::problem::Refusal;
 use crate::halt::Halt;
 use crate::inbox::{Inbox, Question};
@@ -54,8 +55,8 @@ pub struct Api {
     pub network: NetworkHandle,
     /// Counts of what is dropped.
     pub counters: Arc<Counters>,
-    /// Requests in work.
-    pub requests: Arc<Semaphore>,
+    /// What may still be taken into work.
+    pub load: Arc<Load>,
 }
 
 impl Api {

@@ -26,13 +26,19 @@ use super::problem::Refusal;
 use super::status::head;
 use crate::inbox::Question;
 
+/// Hex digits of a hash.
+const HASH_DIGITS: usize = 64;
+
 /// `GET /v1/genesis`
 pub async fn genesis(State(api): State<Arc<Api>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], api.genesis_json.clone())
 }
 
 /// `GET /v1/transactions/{id}`
-pub async fn transaction(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<TransactionResponse>, Refusal> {
+pub async fn transaction(
+    State(api): State<Arc<Api>>,
+    Path(id): Path<String>,
+) -> Result<Json<TransactionResponse>, Refusal> {
     let id = parse(&id, "transaction id")?;
     if let Some(executed) = executed(&api, id)? {
         return Ok(Json(executed));
@@ -113,7 +119,8 @@ fn balances(api: &Api, account: PublicKey) -> Result<Vec<BalanceView>, StoreErro
 
 fn balance(api: &Api, asset: AssetCode, minor: u128) -> Result<BalanceView, StoreError> {
     let value = api.store.state(&StateKey::Asset(asset).key_hash())?;
-    let bytes = value.ok_or_else(|| StoreError::corrupt("state", format!("somebody holds {asset}, which does not exist")))?;
+    let bytes =
+        value.ok_or_else(|| StoreError::corrupt("state", format!("somebody holds {asset}, which does not exist")))?;
     let AssetState { scale, .. } = decode(&bytes).map_err(|error| StoreError::corrupt("state", error.to_string()))?;
     Ok(BalanceView { asset, amount: format_decimal(minor, scale), minor, scale })
 }
@@ -131,7 +138,10 @@ fn height_named(api: &Api, name: &str) -> Result<Option<Height>, Refusal> {
     if name == "latest" {
         return Ok(Some(head(api)?.height));
     }
-    if let Ok(height) = name.parse() {
+    // A hash is told by its length: it may consist of decimal digits only.
+    if name.len() != HASH_DIGITS
+        && let Ok(height) = name.parse()
+    {
         return Ok(Some(Height(height)));
     }
     let hash: Digest = parse(name, "block")?;

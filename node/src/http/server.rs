@@ -7,11 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
-use quorate_protocol::api::Code;
 use quorate_protocol::limits::SUBMIT_TIMEOUT_MAX_MS;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,8 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::context::Api;
-use super::problem::Refusal;
-use super::router;
+use super::router::router;
 
 /// Connections at a time; who comes later waits in the operating system's queue.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -64,14 +59,6 @@ impl Server {
         if tokio::time::timeout(STOP_PATIENCE, self.task).await.is_err() {
             abort.abort();
         }
-    }
-}
-
-/// Refuses a request when too many are in work.
-pub async fn bound_requests(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match Arc::clone(&api.requests).try_acquire_owned() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => Refusal::new(Code::Overloaded, "too many requests are in work").into_response(),
     }
 }
 
@@ -121,7 +108,11 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         self.watch(context, polled)
     }

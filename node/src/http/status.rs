@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::Code;
 use quorate_protocol::api::http::{
-    ConsensusResponse, NodeState, PeerView, PoolStatus, StatusResponse, ValidatorView, ValidatorsResponse, VersionResponse,
+    ConsensusResponse, NodeState, PeerView, PoolStatus, StatusResponse, ValidatorView, ValidatorsResponse,
+    VersionResponse,
 };
 use quorate_protocol::document::ValidatorSet;
 use quorate_protocol::document::parameters::PROTOCOL_VERSION;
@@ -162,7 +163,8 @@ fn state_of(api: &Api, replica: &ReplicaStatus) -> (NodeState, Option<String>) {
         return (NodeState::Halted, Some(reason));
     }
     // An amnesiac says so even while it catches up: that it will not vote is what its operator must know.
-    let not_voting = api.identity.amnesiac.clone().or_else(|| replica.engine.standing.as_ref().err().map(ToString::to_string));
+    let not_voting =
+        api.identity.amnesiac.clone().or_else(|| replica.engine.standing.as_ref().err().map(ToString::to_string));
     if replica.catching_up {
         return (NodeState::CatchingUp, not_voting.or_else(|| Some("fetching blocks".to_string())));
     }
@@ -180,13 +182,17 @@ fn standing_still(api: &Api, replica: &ReplicaStatus, links: &Links) -> Option<S
     let validators = api.validators();
     need_more(validators, links).or_else(|| {
         let primary = replica.engine.primary;
-        links.missing.contains(&primary).then(|| format!("the primary {primary} of view {} is missing", replica.engine.view))
+        links
+            .missing
+            .contains(&primary)
+            .then(|| format!("the primary {primary} of view {} is missing", replica.engine.view))
     })
 }
 
 fn need_more(validators: &ValidatorSet, links: &Links) -> Option<String> {
     let (need, connected) = (validators.quorum(), links.connected.len());
-    (connected < need).then(|| format!("need {need}, connected {connected}: missing {}", names(&links.missing).join(", ")))
+    (connected < need)
+        .then(|| format!("need {need}, connected {connected}: missing {}", names(&links.missing).join(", ")))
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 use quorate_crypto::encode::{BoundedVec, decode};
 use quorate_protocol::api::Code;
 use quorate_protocol::api::http::{
-    BORSH_MEDIA_TYPE, SubmitQuery, SubmitRequest, SubmitResponse, TransactionResponse, TransactionStatus, Wait as WaitFor,
+    BORSH_MEDIA_TYPE, SubmitQuery, SubmitRequest, SubmitResponse, TransactionResponse, TransactionStatus,
+    Wait as WaitFor,
 };
 use quorate_protocol::document::SignedTransaction;
 use quorate_protocol::id::TransactionId;
@@ -77,7 +78,8 @@ fn media_type(headers: &HeaderMap) -> &str {
 
 async fn submit_one(api: &Api, patience: Patience, body: &[u8]) -> Result<Response, Refusal> {
     let malformed = |reason: String| Refusal::new(Code::Malformed, reason);
-    let request: SubmitRequest = serde_json::from_slice(body).map_err(|error| malformed(format!("JSON body: {error}")))?;
+    let request: SubmitRequest =
+        serde_json::from_slice(body).map_err(|error| malformed(format!("JSON body: {error}")))?;
     let transaction: SignedTransaction =
         decode(&request.transaction).map_err(|error| malformed(format!("transaction: {error}")))?;
     let id = transaction.id();

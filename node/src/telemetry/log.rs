@@ -12,7 +12,9 @@ const DEFAULT_FILTER: &str = "info,libp2p=warn";
 #[derive(Debug, Error)]
 pub enum LogError {
     /// The filter is no list of levels and targets.
-    #[error("log filter `{filter}`: {reason}; write a level (error, warn, info, debug, trace) or target=level, separated by commas")]
+    #[error(
+        "log filter `{filter}`: {reason}; write a level (error, warn, info, debug, trace) or target=level, separated by commas"
+    )]
     Filter {
         /// The filter as given.
         filter: String,

@@ -7,9 +7,11 @@
 //! What peers send is bounded by the network's budgets, which a frame holds until the pump has taken its message. What
 //! clients send is bounded here.
 
+mod edge;
 mod queue;
 mod transactions;
 mod worker;
 
+pub use edge::Edge;
 pub use queue::{Closed, QueueFull, Submission, VerifyQueue};
-pub use worker::{Edge, spawn_workers};
+pub use worker::spawn_workers;

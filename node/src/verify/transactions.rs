@@ -12,8 +12,9 @@ use quorate_protocol::limits::SUBMIT_COUNT_MAX;
 use quorate_protocol::pool::Door;
 use tracing::{debug, warn};
 
+use super::edge::Edge;
 use super::queue::{Arrival, Submission};
-use super::worker::Edge;
+
 use crate::network::{GossipId, ReceivedFrame, ReceivedGossip, Verdict};
 use crate::telemetry::Drop;
 use crate::waiters::{Event, EventSender};

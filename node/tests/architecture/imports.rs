@@ -10,6 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The path of a module inside its crate; the crate's root is the empty path.
 type ModulePath = Vec<String>;
 
+/// Which modules each module imports from.
+type Edges = BTreeMap<ModulePath, BTreeSet<ModulePath>>;
+
 /// The most re-exports that one name is followed through.
 const REEXPORT_DEPTH_MAX: usize = 8;
 
@@ -52,18 +55,20 @@ impl Crate {
         self.files.insert(module, read_file(name, source));
     }
 
-    /// A cycle of files that import each other, if there is one: the first is repeated at the end.
-    pub fn cycle(&self) -> Option<Vec<String>> {
-        let edges: BTreeMap<&ModulePath, BTreeSet<ModulePath>> =
-            self.files.keys().map(|module| (module, self.imports(module))).collect();
-        let mut done = BTreeSet::new();
-        for start in self.files.keys() {
-            let mut trail = Vec::new();
-            if let Some(cycle) = walk(start, &edges, &mut trail, &mut done) {
-                return Some(cycle.iter().map(|module| self.files[module].name.clone()).collect());
+    /// Cycles of files that import each other, each with its first file repeated at the end. Breaking each of them at its
+    /// last import leaves none.
+    pub fn cycles(&self) -> Vec<Vec<String>> {
+        let mut edges: Edges = self.files.keys().map(|module| (module.clone(), self.imports(module))).collect();
+        let mut found = Vec::new();
+        while let Some(cycle) = first_cycle(&edges) {
+            if let [.., from, to] = cycle.as_slice()
+                && let Some(imports) = edges.get_mut(from)
+            {
+                imports.remove(to);
             }
+            found.push(cycle.iter().map(|module| self.files[module].name.clone()).collect());
         }
-        None
+        found
     }
 
     /// The modules that the file of `module` imports from.
@@ -72,11 +77,8 @@ impl Crate {
         if file.contents_only {
             return BTreeSet::new();
         }
-        let mut found: BTreeSet<ModulePath> = file
-            .paths
-            .iter()
-            .filter_map(|path| self.resolve(module, path, 0))
-            .collect();
+        let mut found: BTreeSet<ModulePath> =
+            file.paths.iter().filter_map(|path| self.resolve(module, path, 0)).collect();
         found.remove(module);
         found
     }
@@ -145,10 +147,16 @@ fn joined(at: &ModulePath, segment: &str) -> ModulePath {
     path
 }
 
+/// The first cycle in the order of the modules.
+fn first_cycle(edges: &Edges) -> Option<Vec<ModulePath>> {
+    let mut done = BTreeSet::new();
+    edges.keys().find_map(|start| walk(start, edges, &mut Vec::new(), &mut done))
+}
+
 /// Depth first; `trail` is the way from the start to here.
 fn walk(
     at: &ModulePath,
-    edges: &BTreeMap<&ModulePath, BTreeSet<ModulePath>>,
+    edges: &Edges,
     trail: &mut Vec<ModulePath>,
     done: &mut BTreeSet<ModulePath>,
 ) -> Option<Vec<ModulePath>> {
@@ -171,10 +179,10 @@ fn walk(
     None
 }
 
-/// The module that a file below `src` is; none for the roots of binaries, which are crates of their own.
+/// The module that a file below `src` is; none for tests, and for the roots of binaries, which are crates of their own.
 fn module_path(name: &str) -> Option<ModulePath> {
     let stem = name.strip_suffix(".rs")?;
-    if stem == "main" || stem.starts_with("bin/") {
+    if stem == "main" || stem.starts_with("bin/") || stem.split('/').any(|part| part == "tests") {
         return None;
     }
     let mut path: ModulePath = stem.split('/').map(str::to_string).collect();
@@ -216,9 +224,11 @@ fn read_file(name: &str, source: &str) -> File {
     file
 }
 
-/// What stands before the tests of a file.
+/// What stands before the tests of a file; a declaration of a file of tests ends nothing.
 fn before_tests(source: &str) -> &str {
-    source.find("#[cfg(test)]\nmod ").map_or(source, |end| &source[..end])
+    let opens_module = |rest: &str| rest.lines().nth(1).is_some_and(|line| line.contains('{'));
+    let mut starts = source.match_indices("#[cfg(test)]\nmod ").map(|(start, _)| start);
+    starts.find(|start| opens_module(&source[*start..])).map_or(source, |end| &source[..end])
 }
 
 fn defines_item(word: &str) -> bool {
@@ -338,9 +348,7 @@ fn tokens(source: &str) -> Vec<Token> {
 }
 
 fn word_end(bytes: &[char], start: usize) -> usize {
-    (start..bytes.len())
-        .find(|at| !(bytes[*at].is_alphanumeric() || bytes[*at] == '_'))
-        .unwrap_or(bytes.len())
+    (start..bytes.len()).find(|at| !(bytes[*at].is_alphanumeric() || bytes[*at] == '_')).unwrap_or(bytes.len())
 }
 
 fn skip_line(bytes: &[char], start: usize) -> usize {

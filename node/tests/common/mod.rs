@@ -14,7 +14,8 @@ use quorate_node::home::{Home, NewHome, create};
 use quorate_node::node::Node;
 use quorate_protocol::document::genesis::{GENESIS_VERSION, GenesisAsset, GenesisBalance, GenesisMember};
 use quorate_protocol::document::{
-    AssetCode, Genesis, Operation, Parameters, Role, Roles, Scale, SignedTransaction, Transaction, Validator, ValidatorSet,
+    AssetCode, Genesis, Operation, Parameters, Role, Roles, Scale, SignedTransaction, Transaction, Validator,
+    ValidatorSet,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -187,14 +188,11 @@ pub fn cluster(n: u8) -> (Chain, Vec<Node>) {
     let chain = Chain::new(n);
     let mut nodes: Vec<Node> = Vec::new();
     for index in (0..n).rev() {
-        let above = nodes.iter().map(|node| Peer {
-            index: node.identity().index.0,
-            address: node.p2p_address().to_string(),
-        });
+        let above =
+            nodes.iter().map(|node| Peer { index: node.identity().index.0, address: node.p2p_address().to_string() });
         let home = chain.create(usize::from(index), above.collect());
         nodes.push(Node::start(&home).expect("a node"));
     }
     nodes.reverse();
     (chain, nodes)
 }
-

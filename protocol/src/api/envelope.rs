@@ -56,7 +56,13 @@ impl ErrorEntry {
 impl<T> Envelope<T> {
     /// Around the result of a command that did what it was asked.
     pub fn success(data: T) -> Envelope<T> {
-        Envelope { schema_version: SCHEMA_VERSION, success: true, data: Some(data), errors: Vec::new(), warnings: Vec::new() }
+        Envelope {
+            schema_version: SCHEMA_VERSION,
+            success: true,
+            data: Some(data),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 
     /// Around an error, with what is known all the same.

@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        for (minor, places, text) in [(1250, 2, "12.50"), (1, 2, "0.01"), (0, 2, "0.00"), (7, 0, "7"), (5, 18, "0.000000000000000005")] {
+        for (minor, places, text) in
+            [(1250, 2, "12.50"), (1, 2, "0.01"), (0, 2, "0.00"), (7, 0, "7"), (5, 18, "0.000000000000000005")]
+        {
             assert_eq!(format_decimal(minor, scale(places)), text);
             assert_eq!(parse_decimal(text, scale(places)), Ok(minor));
         }

@@ -83,7 +83,9 @@ pub struct GenesisBalance {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GenesisError {
     /// The file is no genesis.
-    #[error("the genesis file cannot be read: {0}; take it from whoever runs the chain, every node needs the same file")]
+    #[error(
+        "the genesis file cannot be read: {0}; take it from whoever runs the chain, every node needs the same file"
+    )]
     Form(String),
     /// A field says what cannot be.
     #[error("genesis {field}: {reason}; {remedy}")]
@@ -118,8 +120,7 @@ impl Genesis {
         if bytes.len() > GENESIS_JSON_BYTES_MAX {
             return Err(GenesisError::Form(format!("it has more than {GENESIS_JSON_BYTES_MAX} bytes")));
         }
-        let genesis: Genesis =
-            serde_json::from_slice(bytes).map_err(|error| GenesisError::Form(error.to_string()))?;
+        let genesis: Genesis = serde_json::from_slice(bytes).map_err(|error| GenesisError::Form(error.to_string()))?;
         genesis.check()?;
         Ok(genesis)
     }
@@ -236,9 +237,10 @@ impl Genesis {
             // `check` has refused what would saturate.
             *supply = supply.saturating_add(balance.amount);
         }
-        let members = self.members.iter().map(|member| {
-            (StateKey::Member(member.key), encode(&MemberState { roles: member.roles, frozen: false }))
-        });
+        let members = self
+            .members
+            .iter()
+            .map(|member| (StateKey::Member(member.key), encode(&MemberState { roles: member.roles, frozen: false })));
         let assets = self.assets.iter().map(|asset| {
             let supply = supplies.get(&asset.code).copied().unwrap_or(0);
             let state = AssetState { scale: asset.scale, issuer: asset.issuer, supply };
@@ -247,8 +249,11 @@ impl Genesis {
         let balances = self.balances.iter().map(|balance| {
             (StateKey::Balance { account: balance.account, code: balance.code }, encode(&balance.amount))
         });
-        let change = |(key, value): (StateKey, Vec<u8>)| {
-            Change { key, key_hash: key.key_hash(), created: true, value: Some(value) }
+        let change = |(key, value): (StateKey, Vec<u8>)| Change {
+            key,
+            key_hash: key.key_hash(),
+            created: true,
+            value: Some(value),
         };
         let mut changes: Vec<Change> = members.chain(assets).chain(balances).map(change).collect();
         changes.sort_unstable_by_key(|change| change.key_hash);
@@ -289,8 +294,7 @@ impl Genesis {
 fn state_root(changes: &[Change]) -> Digest {
     let mut tree = SparseTree::new();
     for group in changes.chunk_by(|a, b| Bucket::of(&a.key_hash) == Bucket::of(&b.key_hash)) {
-        let leaves: Leaves =
-            group.iter().filter_map(|change| Some((change.key_hash, change.value.clone()?))).collect();
+        let leaves: Leaves = group.iter().filter_map(|change| Some((change.key_hash, change.value.clone()?))).collect();
         tree.set_bucket(Bucket::of(&group[0].key_hash), &leaves);
     }
     tree.commit()

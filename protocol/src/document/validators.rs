@@ -35,7 +35,9 @@ pub enum ValidatorsError {
     #[error("validators: there are {0} of them; a set has 1 to {VALIDATORS_LIMIT}")]
     Count(usize),
     /// A key appears twice.
-    #[error("validators: the key {0} appears twice; every validator needs a consensus key and a network key of its own")]
+    #[error(
+        "validators: the key {0} appears twice; every validator needs a consensus key and a network key of its own"
+    )]
     Repeated(PublicKey),
     /// A key is not usable.
     #[error("validators: the key {0} is not usable: make keys with `quorate-node init`")]

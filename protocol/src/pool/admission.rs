@@ -103,7 +103,8 @@ impl Pool {
 
     fn check_room(&self, body: &Body) -> Result<(), Code> {
         let config = &self.config;
-        let load = self.by_key.get(&body.transaction().sender).map_or_else(Default::default, |&slot| self.senders[slot].load);
+        let load =
+            self.by_key.get(&body.transaction().sender).map_or_else(Default::default, |&slot| self.senders[slot].load);
         let fits = |load: super::Load, share: usize| {
             load.count < config.count_max / share && load.bytes + body.size() <= config.bytes_max / share
         };

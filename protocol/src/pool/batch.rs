@@ -54,7 +54,10 @@ impl Pool {
                     self.withdraw(slot);
                 }
                 None => {
-                    self.foreign_marks.entry(*id).and_modify(|earlier| *earlier = sequence.min(*earlier)).or_insert(sequence);
+                    self.foreign_marks
+                        .entry(*id)
+                        .and_modify(|earlier| *earlier = sequence.min(*earlier))
+                        .or_insert(sequence);
                 }
             }
         }

@@ -235,7 +235,8 @@ impl Pool {
         let rank = if claimed { self.claim_rank() } else { Rank::arrived(arrival) };
         let mark = self.take_foreign_mark(&id);
         let bytes = body.size();
-        let slot = self.entries.insert(Entry { body, sender, arrival, arrived, rank, place, mark, ready: false, sent: None });
+        let slot =
+            self.entries.insert(Entry { body, sender, arrival, arrived, rank, place, mark, ready: false, sent: None });
         self.by_id.insert(id, slot);
         self.arrivals.insert((sender, arrival, slot));
         if self.senders[sender].oldest == arrival {

@@ -200,7 +200,8 @@ fn batches_go_round_the_senders_and_keep_each_senders_order() {
 #[test]
 fn a_batch_is_cut_by_count_and_ends_at_the_first_that_does_not_fit() {
     let mut pool = pool();
-    let (small, large, other) = (verified(1, 0, START + 9, 0), verified(2, 0, START + 9, 200), verified(3, 0, START + 9, 0));
+    let (small, large, other) =
+        (verified(1, 0, START + 9, 0), verified(2, 0, START + 9, 200), verified(3, 0, START + 9, 0));
     for transaction in [&small, &large, &other] {
         admit(&mut pool, at(0), transaction).unwrap();
     }
@@ -317,7 +318,8 @@ fn the_oldest_of_each_sender_is_claimed_after_the_forward_timeout() {
     admit(&mut pool, at(0), &old).unwrap();
     admit(&mut pool, at(10), &newer).unwrap();
     admit(&mut pool, at(20), &other).unwrap();
-    let due = |pool: &mut Pool, ms, view| pool.claims_due(at(ms), view, 256).iter().map(|body| body.id()).collect::<Vec<_>>();
+    let due =
+        |pool: &mut Pool, ms, view| pool.claims_due(at(ms), view, 256).iter().map(|body| body.id()).collect::<Vec<_>>();
     assert_eq!(pool.next_claim_due(VIEW), Some(at(500).monotonic));
     assert_eq!(due(&mut pool, 499, VIEW), []);
     assert_eq!(due(&mut pool, 520, VIEW), [old.id(), other.id()]);
@@ -379,7 +381,8 @@ fn full_pool() -> Pool {
 #[test]
 fn each_validator_has_places_for_claims_in_a_full_pool() {
     let mut pool = full_pool();
-    let claim = |pool: &mut Pool, sender, from| pool.admit(at(0), START, transaction(sender, 0), Door::Claim(NodeIndex(from)));
+    let claim =
+        |pool: &mut Pool, sender, from| pool.admit(at(0), START, transaction(sender, 0), Door::Claim(NodeIndex(from)));
     assert_eq!(admit(&mut pool, at(0), &transaction(1, 0)), Err(Code::PoolFull));
     for sender in 1..=4 {
         assert_eq!(claim(&mut pool, sender, 1), Ok(Admitted::New));
@@ -394,7 +397,8 @@ fn each_validator_has_places_for_claims_in_a_full_pool() {
 fn a_validator_has_one_place_per_sender_and_its_newest_claim_counts() {
     let mut pool = full_pool();
     let claims: Vec<_> = (0..3).map(|salt| transaction(1, salt)).collect();
-    let claim = |pool: &mut Pool, index: usize| pool.admit(at(0), START, claims[index].clone(), Door::Claim(NodeIndex(1)));
+    let claim =
+        |pool: &mut Pool, index: usize| pool.admit(at(0), START, claims[index].clone(), Door::Claim(NodeIndex(1)));
     assert_eq!(claim(&mut pool, 0), Ok(Admitted::New));
     assert_eq!(claim(&mut pool, 1), Ok(Admitted::New));
     assert!(!pool.contains(&claims[0].id()));
@@ -468,7 +472,9 @@ fn assert_consistent(pool: &Pool) {
 
 fn prepared_transactions() -> Vec<Vec<Verified<SignedTransaction>>> {
     (0..6u8)
-        .map(|sender| (0..12).map(|salt| verified(sender, salt, START + 100 + 37 * salt, usize::from(sender) * 9)).collect())
+        .map(|sender| {
+            (0..12).map(|salt| verified(sender, salt, START + 100 + 37 * salt, usize::from(sender) * 9)).collect()
+        })
         .collect()
 }
 

@@ -52,7 +52,8 @@ fn low_watermark(store: &dyn Store, head: Height, checkpoint_interval: u64) -> R
 }
 
 fn durable_block(store: &dyn Store, height: Height) -> Result<DurableBlock, StoreError> {
-    let missing = |what| StoreError::corrupt(what, format!("there is none for block {height}, which is below the head"));
+    let missing =
+        |what| StoreError::corrupt(what, format!("there is none for block {height}, which is below the head"));
     let block = store.block(height)?.ok_or_else(|| missing("blocks"))?;
     let proof = store.proof(height)?.ok_or_else(|| missing("proofs"))?;
     let commits = match proof {

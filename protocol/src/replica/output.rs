@@ -90,7 +90,7 @@ pub struct ExecutionJob {
     /// Why it is final; stored beside it.
     pub proof: Proof,
     /// The header hash that executing must give, where a certificate names it. When it gives another, the executor
-    /// writes nothing and answers with what it got: the engine stops then, and no wrong block is ever in the store.
+    /// writes nothing and answers with an error: no wrong block is ever in the store.
     pub expected: Option<Digest>,
 }
 

@@ -103,7 +103,8 @@ pub(super) fn block(block: &Block) -> String {
             Outcome::Skipped(_) => skipped += 1,
         }
     }
-    let mut text = format!("block {} of height {}: {applied} applied", short(&block.header.hash()), block.header.height);
+    let mut text =
+        format!("block {} of height {}: {applied} applied", short(&block.header.hash()), block.header.height);
     for (count, word) in [(failed, "failed"), (skipped, "skipped")] {
         if count > 0 {
             write!(text, ", {count} {word}").expect("writing to memory does not fail");

@@ -39,7 +39,7 @@ impl Unsynced {
 /// One write to the journal on its way.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
-    Append { entry: JournalEntry, release: Vec<Arc<PeerMessage>>, ticket: Ticket },
+    Append { entry: Box<JournalEntry>, release: Vec<Arc<PeerMessage>>, ticket: Ticket },
     Trim { low: Height, carry: Vec<JournalEntry> },
 }
 
@@ -100,7 +100,7 @@ impl Disk {
         for write in writes {
             match write {
                 Write::Append { entry, release, ticket } => {
-                    self.journal.push(entry);
+                    self.journal.push(*entry);
                     synced.push(Synced { release, ticket });
                 }
                 Write::Trim { low, carry } => self.trim(low, carry),

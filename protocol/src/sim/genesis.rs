@@ -94,7 +94,8 @@ pub(super) fn of_world(random: &mut Random, n: usize, parameters: Parameters) ->
     let validators = ValidatorSet::new(validators.collect()).expect("a world has 1 to 31 validators");
     let accounts = Accounts::new(random);
     let member = |account: &Account, roles: Roles| GenesisMember { key: account.address, roles };
-    let mut members: Vec<_> = accounts.funded().iter().map(|account| member(account, Roles::of(&[Role::Member]))).collect();
+    let mut members: Vec<_> =
+        accounts.funded().iter().map(|account| member(account, Roles::of(&[Role::Member]))).collect();
     members.push(member(accounts.admin(), Roles::of(&[Role::Admin, Role::Issuer, Role::Member])));
     let balance = |account: &Account| GenesisBalance { account: account.address, code: usd(), amount: FUNDS };
     let balances: Vec<_> = accounts.funded().iter().map(balance).collect();

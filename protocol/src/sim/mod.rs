@@ -78,10 +78,10 @@ mod node;
 pub mod plan;
 pub mod random;
 mod serve;
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 pub mod trace;
-//pub mod transcript;
+pub mod transcript;
 pub mod workload;
 pub mod world;
 

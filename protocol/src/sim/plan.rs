@@ -269,7 +269,9 @@ fn settle(world: &mut World, workload: &mut Workload) -> Outcome {
             break;
         }
     }
-    world.finish();
+    if has_converged(world) {
+        world.finish();
+    }
     judge(world, workload)
 }
 

@@ -16,11 +16,11 @@ impl Random {
     /// A stream of its own for one purpose, so that a draw more in one place changes nothing in another.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Random(self.next())
+        Random(self.next_u64())
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -31,7 +31,7 @@ impl Random {
     /// A number from 0 to `bound` - 1; 0 when the bound is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is far below anything that a simulation notices.
-        if bound == 0 { 0 } else { self.next() % bound }
+        if bound == 0 { 0 } else { self.next_u64() % bound }
     }
 
     /// A number of `low..=high`; `low` when the range is empty.
@@ -58,7 +58,7 @@ impl Random {
     pub fn bytes32(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         for chunk in bytes.chunks_exact_mut(8) {
-            chunk.copy_from_slice(&self.next().to_le_bytes());
+            chunk.copy_from_slice(&self.next_u64().to_le_bytes());
         }
         bytes
     }
@@ -76,7 +76,7 @@ mod tests {
     fn a_seed_gives_one_stream_and_another_seed_another() {
         let draw = |seed| {
             let mut random = Random::new(seed);
-            (0..8).map(|_| random.next()).collect::<Vec<_>>()
+            (0..8).map(|_| random.next_u64()).collect::<Vec<_>>()
         };
         assert_eq!(draw(5), draw(5));
         assert_ne!(draw(5), draw(6));

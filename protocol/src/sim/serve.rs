@@ -55,7 +55,9 @@ fn final_block(store: &dyn Store, height: Height) -> Result<Option<CertifiedBloc
 }
 
 fn certificate(store: &dyn Store, height: Height) -> Result<Option<PeerMessage>, StoreError> {
-    let (Some(header), Some(certificate)) = (store.header(height)?, store.certificate(height)?) else { return Ok(None) };
+    let (Some(header), Some(certificate)) = (store.header(height)?, store.certificate(height)?) else {
+        return Ok(None);
+    };
     let certified = CertifiedCheckpoint { checkpoint: header.checkpoint(), certificate };
     Ok(Some(PeerMessage::Pbft(Message::CertifiedCheckpoint(certified))))
 }

@@ -71,12 +71,6 @@ impl Workload {
         self.submissions.len()
     }
 
-    /// How many of them must not be refused.
-    #[must_use]
-    pub fn acceptable(&self) -> usize {
-        self.submissions.values().filter(|submission| !submission.kind.is_refused()).count()
-    }
-
     /// A client signs a transaction of a random kind and gives it to a random node that is up, sometimes to two.
     pub fn submit_one(&mut self, world: &mut World) {
         let kind = match self.random.below(100) {

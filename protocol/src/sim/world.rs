@@ -14,12 +14,10 @@ use crate::api::code::Code;
 use crate::document::{Block, Body, Genesis, Header, Parameters, SignedTransaction, StateKey};
 use crate::id::{Epoch, Height, NodeIndex, TransactionId};
 use crate::limits::IN_FLIGHT_MAX;
-use crate::pbft::message::VerifyContext;
 use crate::pbft;
+use crate::pbft::message::VerifyContext;
 use crate::pool::{Admitted, Door};
-use crate::replica::{
-    ExecutionJob, Input, Output, PeerMessage, Replica, ReplicaConfig, ReplicaStatus, SyncMessage,
-};
+use crate::replica::{ExecutionJob, Input, Output, PeerMessage, Replica, ReplicaConfig, ReplicaStatus, SyncMessage};
 use crate::store::{MemoryStore, StateReader, Store};
 use crate::time::Instant;
 use quorate_crypto::{Digest, Signature, Verified, Verifier, decode, encode, sha256};
@@ -128,12 +126,7 @@ impl World {
             VerifyContext { chain_id: genesis.chain_id(), epoch: Epoch::ZERO, validators: genesis.validators.clone() };
         let fresh = MemoryStore::new();
         fresh.initialize(&genesis).expect("an empty store takes a genesis");
-        let nodes = keys.into_iter().map(|key| Node {
-            key,
-            disk: Disk::new(fresh.clone()),
-            life: 0,
-            running: None,
-        });
+        let nodes = keys.into_iter().map(|key| Node { key, disk: Disk::new(fresh.clone()), life: 0, running: None });
         let mut world = World {
             clock: Clock::new(config.n),
             network: Network::new(config.n, config.link),
@@ -144,9 +137,8 @@ impl World {
             events: BTreeMap::new(),
             next_event: 0,
             verified: BTreeMap::new(),
-            /// Messages whose signatures have been checked once for all nodes, by the hash of their bytes.
-    messages: BTreeMap<Digest, Arc<Verified<PeerMessage>>>,
-    admissions: BTreeMap::new(),
+            messages: BTreeMap::new(),
+            admissions: BTreeMap::new(),
             violation: None,
             config,
             genesis,
@@ -399,19 +391,23 @@ impl World {
         self.break_promise(broken);
     }
 
+    /// Gives a node a disk on which nothing has ever happened: a lie that no honest disk tells.
+    #[cfg(test)]
+    pub(super) fn replace_disk(&mut self, node: NodeIndex) {
+        let fresh = MemoryStore::new();
+        fresh.initialize(&self.genesis).expect("an empty store takes a genesis");
+        self.node_mut(node).disk = Disk::new(fresh);
+    }
+
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver { from, to, message } => self.deliver(from, to, &message),
             Event::Gossip { from, to, transactions } => self.deliver_gossip(from, to, transactions),
-            Event::LinkUp { node, peer } => {
-                if self.is_up(node) && self.is_up(peer) {
-                    self.handle(node, Input::PeerUp(peer));
-                }
+            Event::LinkUp { node, peer } if self.is_up(node) && self.is_up(peer) => {
+                self.handle(node, Input::PeerUp(peer));
             }
-            Event::LinkDown { node, peer } => {
-                if self.is_up(node) && !self.is_up(peer) {
-                    self.handle(node, Input::PeerDown(peer));
-                }
+            Event::LinkDown { node, peer } if self.is_up(node) && !self.is_up(peer) => {
+                self.handle(node, Input::PeerDown(peer));
             }
             Event::Synced { node, life } if self.lives(node, life) => self.on_synced(node),
             Event::Released { node, life } if self.lives(node, life) => self.on_released(node),
@@ -420,13 +416,10 @@ impl World {
                 let report = self.running_mut(node).and_then(|running| running.reports.pop_front());
                 self.handle(node, report.expect("every report has its event"));
             }
-            Event::Alarm { node, life, at } if self.lives(node, life) => {
-                // A later deadline has replaced this one if the numbers differ.
-                if self.running_mut(node).is_some_and(|running| running.alarm.take_if(|alarm| *alarm == at).is_some()) {
-                    self.handle(node, Input::Deadline);
-                }
+            Event::Alarm { node, life, at } if self.lives(node, life) && self.take_alarm(node, at) => {
+                self.handle(node, Input::Deadline);
             }
-            // It was meant for an earlier life.
+            // It was meant for an earlier life, for a link that has changed again, or for a deadline that has moved.
             _ => {}
         }
     }
@@ -500,7 +493,7 @@ impl World {
             Output::Persist { entry, release, ticket } => {
                 let text = describe::record(&entry.record);
                 self.note(node, format_args!("writes {text}"));
-                self.write(node, Write::Append { entry: *entry, release, ticket });
+                self.write(node, Write::Append { entry, release, ticket });
             }
             Output::Trim { low, carry } => self.write(node, Write::Trim { low, carry }),
             Output::Execute(job) => self.enqueue(node, Job::Block(job)),
@@ -508,7 +501,8 @@ impl World {
                 self.enqueue(node, Job::Certify { height, certificate, anchor });
             }
             Output::Serve { to, request } => {
-                let answer = serve::answer(&self.node(node).disk.store, &request).expect("a simulated store can be read");
+                let answer =
+                    serve::answer(&self.node(node).disk.store, &request).expect("a simulated store can be read");
                 if let Some(message) = answer.and_then(|answer| self.leave(node, &answer)) {
                     self.carry(node, to, &message);
                 }
@@ -729,6 +723,11 @@ impl World {
         if let Some(at) = deadline {
             self.schedule(at.saturating_since(now), Event::Alarm { node, life, at });
         }
+    }
+
+    /// Whether the node still waits for this very time; if so, it waits no longer.
+    fn take_alarm(&mut self, node: NodeIndex, at: Instant) -> bool {
+        self.running_mut(node).is_some_and(|running| running.alarm.take_if(|alarm| *alarm == at).is_some())
     }
 
     fn replica_config(&self, node: NodeIndex) -> ReplicaConfig {

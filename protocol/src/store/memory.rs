@@ -30,8 +30,8 @@ struct Tables {
     heights: BTreeMap<Digest, Height>,
     transactions: BTreeMap<TransactionId, (Height, u32)>,
     state: BTreeMap<Digest, Vec<u8>>,
-    /// Which balances exist.
-    holdings: BTreeSet<(PublicKey, AssetCode)>,
+    /// Of which assets an account holds something.
+    holdings: BTreeMap<PublicKey, BTreeSet<AssetCode>>,
 }
 
 impl Tables {
@@ -60,9 +60,10 @@ impl Tables {
             None => self.state.remove(&change.key_hash),
         };
         if let StateKey::Balance { account, code } = change.key {
+            let held = self.holdings.entry(account).or_default();
             match change.value {
-                Some(_) => self.holdings.insert((account, code)),
-                None => self.holdings.remove(&(account, code)),
+                Some(_) => held.insert(code),
+                None => held.remove(&code),
             };
         }
     }
@@ -191,8 +192,8 @@ impl Store for MemoryStore {
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
         let tables = self.read();
-        let held = tables.holdings.iter().filter(|(holder, _)| holder == account).take(max);
-        held.map(|(account, code)| {
+        let held = tables.holdings.get(account).into_iter().flatten().take(max);
+        held.map(|code| {
             let key = StateKey::Balance { account: *account, code: *code };
             let value = tables.state.get(&key.key_hash());
             let value = value.ok_or_else(|| StoreError::corrupt("balances", format!("no {code} of {account}")))?;

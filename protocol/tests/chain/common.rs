@@ -12,7 +12,7 @@ use quorate_protocol::id::NodeIndex;
 use quorate_protocol::ledger::{Executed, Ledger};
 use quorate_protocol::store::{BlockCommit, MemoryStore, Store};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Time of the genesis, Unix milliseconds.
 pub const START: u64 = 1_700_000_000_000;
@@ -32,7 +32,9 @@ pub fn secret(name: u8) -> SecretKey {
 }
 
 pub fn key(name: u8) -> PublicKey {
-    secret(name).public_key()
+    static KEYS: LazyLock<Vec<PublicKey>> =
+        LazyLock::new(|| (0..=u8::MAX).map(|name| secret(name).public_key()).collect());
+    KEYS[usize::from(name)]
 }
 
 pub fn code(text: &str) -> AssetCode {
@@ -48,6 +50,11 @@ pub fn validator_secrets() -> Vec<SecretKey> {
 }
 
 pub fn genesis() -> Genesis {
+    static GENESIS: LazyLock<Genesis> = LazyLock::new(make_genesis);
+    GENESIS.clone()
+}
+
+fn make_genesis() -> Genesis {
     let validator = |index: u8| Validator { consensus_key: key(100 + index), network_key: key(110 + index) };
     let member = |name, roles: &[Role]| GenesisMember { key: key(name), roles: Roles::of(roles) };
     let balance = |name| GenesisBalance { account: key(name), code: code("USD"), amount: 100_000 };

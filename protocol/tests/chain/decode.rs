@@ -16,10 +16,13 @@ use quorate_protocol::limits::{HEADER_BYTES_LIMIT, OPERATION_BYTES_LIMIT};
 use quorate_protocol::proof::read_receipt;
 
 fn sample_block() -> Block {
-    Chain::new().block(START + 1, &[
-        unsigned(transaction(ALICE, 1, vec![transfer(BOB, 5), transfer(CAROL, u128::MAX)])),
-        unsigned(transaction(STRANGER, 2, vec![])),
-    ])
+    Chain::new().block(
+        START + 1,
+        &[
+            unsigned(transaction(ALICE, 1, vec![transfer(BOB, 5), transfer(CAROL, u128::MAX)])),
+            unsigned(transaction(STRANGER, 2, vec![])),
+        ],
+    )
 }
 
 /// Decodes as every document; what is accepted encodes to the same bytes.

@@ -3,6 +3,8 @@
 use crate::common::*;
 use proptest::prelude::*;
 use quorate_crypto::encode::decode;
+use quorate_crypto::hash::Digest;
+use quorate_crypto::sparse::{Bucket, Leaves};
 use quorate_protocol::api::code::Code;
 use quorate_protocol::document::{
     AssetState, Batch, Body, Operation, Outcome, Position, Role, Roles, Scale, SkipReason, StateKey,
@@ -10,9 +12,7 @@ use quorate_protocol::document::{
 use quorate_protocol::executed::ExecutedIds;
 use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::ledger::Ledger;
-use quorate_protocol::store::{MemoryStore, StateReader, Store, StoreError};
-use quorate_crypto::hash::Digest;
-use quorate_crypto::sparse::{Bucket, Leaves};
+use quorate_protocol::store::{BlockCommit, MemoryStore, StateReader, Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 
 fn valid_until(sender: u8, salt: u64, valid_until: u64) -> Body {
@@ -30,27 +30,33 @@ fn the_window_is_judged_before_duplicates_and_membership() {
     let mut chain = Chain::new();
     let time = START + 1_000;
     let first = valid_until(ALICE, 1, time + WINDOW);
-    let block = chain.block(time, &[
-        valid_until(ALICE, 2, time),
-        valid_until(ALICE, 3, time + 1),
-        first.clone(),
-        valid_until(ALICE, 4, time + WINDOW + 1),
-        valid_until(STRANGER, 5, time),
-        valid_until(STRANGER, 6, time + 1),
-        valid_until(ALICE, 7, u64::MAX),
-        first.clone(),
-    ]);
+    let block = chain.block(
+        time,
+        &[
+            valid_until(ALICE, 2, time),
+            valid_until(ALICE, 3, time + 1),
+            first.clone(),
+            valid_until(ALICE, 4, time + WINDOW + 1),
+            valid_until(STRANGER, 5, time),
+            valid_until(STRANGER, 6, time + 1),
+            valid_until(ALICE, 7, u64::MAX),
+            first.clone(),
+        ],
+    );
     let skipped = Outcome::Skipped;
-    assert_eq!(outcomes(&block.positions), vec![
-        skipped(SkipReason::OutsideWindow),
-        Outcome::Applied,
-        Outcome::Applied,
-        skipped(SkipReason::OutsideWindow),
-        skipped(SkipReason::OutsideWindow),
-        skipped(SkipReason::NotAMember),
-        skipped(SkipReason::OutsideWindow),
-        skipped(SkipReason::Duplicate),
-    ]);
+    assert_eq!(
+        outcomes(&block.positions),
+        vec![
+            skipped(SkipReason::OutsideWindow),
+            Outcome::Applied,
+            Outcome::Applied,
+            skipped(SkipReason::OutsideWindow),
+            skipped(SkipReason::OutsideWindow),
+            skipped(SkipReason::NotAMember),
+            skipped(SkipReason::OutsideWindow),
+            skipped(SkipReason::Duplicate),
+        ]
+    );
     // At its valid_until the duplicate is outside the window, and nobody needs to remember it.
     let late = chain.block(time + WINDOW, std::slice::from_ref(&first));
     assert_eq!(late.positions[0].outcome, skipped(SkipReason::OutsideWindow));
@@ -184,88 +190,22 @@ fn stores_that_are_empty_or_of_another_chain_are_not_opened() {
     assert!(matches!(store.initialize(&other), Err(StoreError::WrongChain { .. })));
 }
 
-/// A store whose state is not the head's.
-#[derive(Clone)]
-struct Tampered {
-    inner: MemoryStore,
-    entries: Vec<(Digest, Vec<u8>)>,
-}
-
-impl StateReader for Tampered {
-    fn state(&self, key_hash: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.state(key_hash)
-    }
-    fn bucket(&self, bucket: Bucket) -> Result<Leaves, StoreError> {
-        self.inner.bucket(bucket)
-    }
-    fn each_state(&self, visit: &mut dyn FnMut(&Digest, &[u8])) -> Result<(), StoreError> {
-        self.entries.iter().for_each(|(key_hash, value)| visit(key_hash, value));
-        Ok(())
-    }
-    fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StoreError> {
-        self.inner.transaction(id)
-    }
-}
-
-impl Store for Tampered {
-    fn head(&self) -> Result<Option<quorate_protocol::store::Head>, StoreError> {
-        self.inner.head()
-    }
-    fn initialize(&self, genesis: &quorate_protocol::document::Genesis) -> Result<(), StoreError> {
-        self.inner.initialize(genesis)
-    }
-    fn append(&self, commit: &quorate_protocol::store::BlockCommit) -> Result<(), StoreError> {
-        self.inner.append(commit)
-    }
-    fn certify(&self, height: Height, certificate: &quorate_protocol::document::Certificate) -> Result<(), StoreError> {
-        self.inner.certify(height, certificate)
-    }
-    fn sync(&self) -> Result<(), StoreError> {
-        self.inner.sync()
-    }
-    fn header(&self, height: Height) -> Result<Option<quorate_protocol::document::Header>, StoreError> {
-        self.inner.header(height)
-    }
-    fn height_of(&self, header_hash: &Digest) -> Result<Option<Height>, StoreError> {
-        self.inner.height_of(header_hash)
-    }
-    fn block(&self, height: Height) -> Result<Option<quorate_protocol::document::Block>, StoreError> {
-        self.inner.block(height)
-    }
-    fn proof(&self, height: Height) -> Result<Option<quorate_protocol::document::Proof>, StoreError> {
-        self.inner.proof(height)
-    }
-    fn certificate(&self, height: Height) -> Result<Option<quorate_protocol::document::Certificate>, StoreError> {
-        self.inner.certificate(height)
-    }
-    fn uncertified(&self, from: Height, max: usize) -> Result<Vec<Height>, StoreError> {
-        self.inner.uncertified(from, max)
-    }
-    fn balances(
-        &self,
-        account: &quorate_crypto::key::PublicKey,
-        max: usize,
-    ) -> Result<Vec<(quorate_protocol::document::AssetCode, u128)>, StoreError> {
-        self.inner.balances(account, max)
-    }
-}
-
 #[test]
 fn a_state_that_is_not_the_heads_is_not_opened() {
-    let chain = Chain::new();
-    let mut entries = Vec::new();
-    chain.store.each_state(&mut |key_hash, value| entries.push((*key_hash, value.to_vec()))).unwrap();
-    let open = |entries: Vec<(Digest, Vec<u8>)>| {
-        Ledger::open(&chain.genesis, &Tampered { inner: chain.store.clone(), entries }).map(|_| ())
-    };
-    assert_eq!(open(entries.clone()), Ok(()));
-    let mut changed = entries.clone();
-    changed[3].1[0] ^= 1;
-    assert!(matches!(open(changed), Err(StoreError::Corrupt { .. })));
-    assert!(matches!(open(entries[1..].to_vec()), Err(StoreError::Corrupt { .. })));
-    let mut reversed = entries;
-    reversed.reverse();
-    assert!(matches!(open(reversed), Err(StoreError::Corrupt { .. })));
+    let mut chain = Chain::new();
+    let body = unsigned(transaction(ALICE, 1, vec![transfer(BOB, 1)]));
+    let batch = Batch { time: START + 1, ids: bounded(vec![body.id()]) };
+    let executed = chain.ledger.execute(&chain.store, &batch, &[body], false).unwrap();
+    let mut changes = executed.changes.clone();
+    changes.pop();
+    for (changes, whole) in [(executed.changes, true), (changes, false)] {
+        let store = chain.store.clone();
+        let block = executed.block.clone();
+        let proof = proof(&block.header);
+        store.append(&BlockCommit { block, proof, changes }).unwrap();
+        let opened = Ledger::open(&chain.genesis, &store);
+        assert!(whole && opened.is_ok() || matches!(opened, Err(StoreError::Corrupt { what: "state", .. })));
+    }
 }
 
 // --- Random histories -------------------------------------------------------------------------------------------------
@@ -282,7 +222,8 @@ fn asset() -> impl Strategy<Value = &'static str> {
 }
 
 fn amount() -> impl Strategy<Value = u128> {
-    prop_oneof![8 => 0..150_000u128, 1 => Just(u128::MAX), 1 => Just(u128::MAX - 300_000)]
+    // Often what a member starts with, so that balances become zero.
+    prop_oneof![5 => 0..150_000u128, 3 => Just(100_000), 1 => Just(u128::MAX), 1 => Just(u128::MAX - 300_000)]
 }
 
 fn roles() -> impl Strategy<Value = Roles> {

@@ -53,7 +53,13 @@ fn every_wrong_field_is_named() {
     assert!(refusal(|g| g.members[0].key = quorate_crypto::key::PublicKey::from_bytes([0; 32])).contains("members[0]"));
     assert!(refusal(|g| g.members[0].roles = Roles::NONE).contains("admin"));
     assert!(refusal(|g| g.assets[0].issuer = key(ALICE)).contains("assets[0].issuer"));
-    assert!(refusal(|g| { let again = g.assets[0].clone(); g.assets.push(again).unwrap() }).contains("assets[1].code"));
+    assert!(
+        refusal(|g| {
+            let again = g.assets[0].clone();
+            g.assets.push(again).unwrap()
+        })
+        .contains("assets[1].code")
+    );
     assert!(refusal(|g| g.balances[2].account = key(STRANGER)).contains("balances[2].account"));
     assert!(refusal(|g| g.balances[2].account = key(BOB)).contains("balances[2].account"));
     assert!(refusal(|g| g.balances[2].code = code("EUR")).contains("balances[2].code"));

@@ -14,7 +14,8 @@ use quorate_protocol::document::{
     AssetState, Batch, MemberState, Operation, Outcome, Parameters, Position, Proof, Receipts, Role, Roles, Scale,
     SignedTransaction, SkipReason, StateKey, Transaction,
 };
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::id::{Epoch, Sequence, TransactionId, View};
+use quorate_protocol::pbft::message::{Ballot, Commit};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +73,8 @@ fn transactions_are_frozen() {
     let signed = SignedTransaction::sign(transaction.clone(), &secret(ALICE));
     lines.bytes("transaction", &transaction);
     lines.hash("transaction.id", transaction.id().0);
-    writeln!(lines.0, "transaction.signing_bytes {}", hex::encode(signing_bytes(&transaction.chain_id, &transaction))).unwrap();
+    writeln!(lines.0, "transaction.signing_bytes {}", hex::encode(signing_bytes(&transaction.chain_id, &transaction)))
+        .unwrap();
     lines.bytes("signed_transaction", &signed);
     check("transaction.txt", &lines.0);
     check("transaction.json", &to_pretty_json(&transaction));
@@ -96,6 +98,9 @@ fn blocks_are_frozen() {
     lines.bytes("checkpoint", &block.header.checkpoint());
     lines.bytes("checkpoint.signed", &Signed::sign(block.header.checkpoint(), &block.header.chain_id, &secret(100)));
     lines.bytes("proof.certificate", &Proof::Certificate(certificate.clone()));
+    let ballot = Ballot { epoch: Epoch(1), view: View(2), sequence: Sequence(3), digest: Batch::null_digest() };
+    let commit = Signed::sign(Commit(ballot), &block.header.chain_id, &secret(100));
+    lines.bytes("proof.commits", &Proof::Commits(bounded(vec![commit])));
     lines.bytes("certified_block", &block.to_certified(Proof::Certificate(certificate)).unwrap());
     let id = TransactionId(Digest::ZERO);
     for (name, outcome) in [

@@ -101,10 +101,13 @@ fn each_part_is_judged() {
     assert!(form(refused(|r| r.certificate.signatures[2].0 = NodeIndex(4))), "no such validator");
     assert!(form(refused(|r| r.certificate.signatures.swap(0, 1))), "out of order");
     assert!(form(refused(|r| r.certificate.signatures = bounded(r.certificate.signatures[..2].to_vec()))), "too few");
-    assert!(form(refused(|r| {
-        let extra = (NodeIndex(3), r.certificate.signatures[0].1);
-        r.certificate.signatures.push(extra).unwrap()
-    })), "more than a quorum");
+    assert!(
+        form(refused(|r| {
+            let extra = (NodeIndex(3), r.certificate.signatures[0].1);
+            r.certificate.signatures.push(extra).unwrap()
+        })),
+        "more than a quorum"
+    );
 }
 
 /// Whether a file proves something to somebody with the genesis.
@@ -118,6 +121,7 @@ fn a_receipt_is_read_in_each_form_in_which_it_is_printed() {
     let envelope = Envelope::success(receipt.clone());
     for text in [
         to_pretty_json(&envelope),
+        to_pretty_json(&Envelope::success(TransactionResponse::certified(receipt.clone()))),
         serde_json::to_string(&envelope).unwrap(),
         to_pretty_json(&receipt),
         serde_json::to_string(&receipt).unwrap() + "\n",
@@ -164,6 +168,20 @@ fn an_envelope_that_says_more_than_the_receipt_is_refused() {
     refused(|envelope| envelope.success = false);
     refused(|envelope| envelope.warnings.push("look".into()));
     refused(|envelope| envelope.data = None);
+}
+
+#[test]
+fn a_result_that_says_otherwise_than_its_receipt_is_refused() {
+    let refused = |change: fn(&mut TransactionResponse)| {
+        let mut response = TransactionResponse::certified(receipt());
+        change(&mut response);
+        let text = to_pretty_json(&Envelope::success(response));
+        assert!(matches!(read_receipt(text.as_bytes()), Err(ProofError::Form(_))), "{text}");
+    };
+    refused(|response| response.status = TransactionStatus::Failed);
+    refused(|response| response.height = None);
+    refused(|response| response.index = Some(3));
+    refused(|response| response.receipt = None);
 }
 
 #[test]

@@ -32,8 +32,8 @@ use quorate_crypto::hash::{Digest, sha256};
 use quorate_protocol::id::Sequence;
 use quorate_protocol::replica::JournalEntry;
 
-pub use self::frame::{PAGE_BYTES, VERSION};
 use self::frame::{FrameHeader, HEADER_BYTES};
+pub use self::frame::{PAGE_BYTES, VERSION};
 use self::segment::{Active, Closed, Spares};
 use crate::files::Files;
 
@@ -46,12 +46,6 @@ pub trait Payload: BorshSerialize + BorshDeserialize {
 impl Payload for JournalEntry {
     fn sequence(&self) -> Option<u64> {
         JournalEntry::sequence(self).map(Sequence::get)
-    }
-}
-
-impl Payload for JournalEntry {
-    fn sequence(&self) -> Option<u64> {
-        JournalEntry::sequence(self).map(|sequence| sequence.get())
     }
 }
 
@@ -84,7 +78,9 @@ pub enum JournalError {
         reason: String,
     },
     /// The disk is full.
-    #[error("vote journal: {what}: the disk is full; nothing more is signed until the node is restarted with free space")]
+    #[error(
+        "vote journal: {what}: the disk is full; nothing more is signed until the node is restarted with free space"
+    )]
     Full {
         /// The operation and the file.
         what: String,
@@ -115,13 +111,17 @@ pub enum JournalError {
         known: u32,
     },
     /// The journal belongs to another key.
-    #[error("vote journal: it belongs to another key ({found}); put the journal and the consensus key of one node together")]
+    #[error(
+        "vote journal: it belongs to another key ({found}); put the journal and the consensus key of one node together"
+    )]
     Foreign {
         /// The identity on disk.
         found: Digest,
     },
     /// An entry is whole and yet not what this program writes.
-    #[error("vote journal: entry of frame {frame} cannot be read: {reason}; run the version of the program that wrote it")]
+    #[error(
+        "vote journal: entry of frame {frame} cannot be read: {reason}; run the version of the program that wrote it"
+    )]
     Undecodable {
         /// The number of the frame.
         frame: u64,
@@ -172,7 +172,7 @@ pub struct Journal<J> {
     identity: Digest,
     /// Full segments, oldest first.
     closed: VecDeque<Closed>,
-    active: Active,
+    active: Box<Active>,
     spares: Spares,
     stopped: Option<String>,
     payload: PhantomData<fn(J)>,
@@ -183,7 +183,12 @@ impl<J: Payload> Journal<J> {
     ///
     /// # Errors
     /// [`JournalError::Exists`] when the directory has one; otherwise when the disk fails.
-    pub fn create(files: Arc<dyn Files>, identity: Digest, entries: &[J], options: Options) -> Result<(), JournalError> {
+    pub fn create(
+        files: Arc<dyn Files>,
+        identity: Digest,
+        entries: &[J],
+        options: Options,
+    ) -> Result<(), JournalError> {
         let options = checked(options)?;
         let names = files.list().map_err(|error| JournalError::io("list", &error))?;
         if let Some(name) = names.iter().find(|name| segment::number_of(name).is_some()) {
@@ -264,7 +269,7 @@ impl<J: Payload> Journal<J> {
             oldest,
         };
         let next = segment::begin(self.files.as_ref(), &mut self.spares, birth, carried, self.options)?;
-        let full = std::mem::replace(&mut self.active, next);
+        let full = std::mem::replace(&mut *self.active, next);
         self.closed.push_back(Closed { number: full.number, highest: full.highest });
         Ok(())
     }

@@ -75,12 +75,7 @@ pub fn open<J: Payload>(
 }
 
 /// Reads all segments that are still needed, oldest first.
-fn scan_all<J: Payload>(
-    files: &dyn Files,
-    names: &[String],
-    identity: Digest,
-    low: u64,
-) -> Result<Vec<Scan<J>>, Stop> {
+fn scan_all<J: Payload>(files: &dyn Files, names: &[String], identity: Digest, low: u64) -> Result<Vec<Scan<J>>, Stop> {
     let present: BTreeSet<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
     let Some(last) = names.iter().filter_map(|name| number_of(name)).max() else {
         return Err(Stop::Amnesiac("there is no vote journal".into()));
@@ -152,7 +147,9 @@ fn scan<J: Payload>(header: SegmentHeader, bytes: &[u8], copy: Option<&[u8]>, lo
         let noted = slot_at(copy, &scan.header.salt, scan.count)
             .filter(|noted| noted.number == number && noted.page == scan.page);
         let passed = match (found, noted) {
-            (Some((found, _)), Some(noted)) if found != noted => return Err(amnesiac(&scan, "and its copy contradict")),
+            (Some((found, _)), Some(noted)) if found != noted => {
+                return Err(amnesiac(&scan, "and its copy contradict"));
+            }
             (Some((found, payload)), noted) => {
                 decode(&found, payload, &mut scan.entries)?;
                 if noted.is_none() {
@@ -256,12 +253,7 @@ fn mend<J>(files: &dyn Files, scan: &Scan<J>) -> Result<(), JournalError> {
 }
 
 /// Finishes what an interrupted trim or rotation left over.
-fn tidy<J>(
-    files: &dyn Files,
-    names: &[String],
-    scans: &[Scan<J>],
-    options: Options,
-) -> Result<Spares, JournalError> {
+fn tidy<J>(files: &dyn Files, names: &[String], scans: &[Scan<J>], options: Options) -> Result<Spares, JournalError> {
     let oldest = scans.first().map_or(0, |scan| scan.header.number);
     for name in names {
         if number_of(name).is_some_and(|number| number < oldest) {
@@ -288,7 +280,7 @@ fn resume<J: Payload>(
     let closed: VecDeque<Closed> =
         scans.iter().map(|scan| Closed { number: scan.header.number, highest: scan.highest }).collect();
     let open = |name: String| files.open(&name).map_err(|error| JournalError::io(format!("open of {name}"), &error));
-    let active = Active {
+    let active = Box::new(Active {
         number: last.header.number,
         salt: last.header.salt,
         first_frame: last.header.first_frame,
@@ -298,7 +290,7 @@ fn resume<J: Payload>(
         highest: last.highest,
         segment: open(segment_name(last.header.number))?,
         copy: open(copy_name(last.header.number))?,
-    };
+    });
     let entries = scans.into_iter().flat_map(|scan| scan.entries).chain(last.entries).collect();
     let journal = Journal { files, options, identity, closed, active, spares, stopped: None, payload: PhantomData };
     Ok(Recovered::Whole { journal, entries })

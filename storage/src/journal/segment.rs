@@ -229,9 +229,7 @@ impl Spares {
         }
         let number = self.next;
         self.next = self.next.saturating_add(1);
-        for (name, size) in
-            [(spare_segment(number), segment_bytes), (spare_copy(number), copy_bytes(segment_bytes))]
-        {
+        for (name, size) in [(spare_segment(number), segment_bytes), (spare_copy(number), copy_bytes(segment_bytes))] {
             files.create(&name, size).map_err(|error| JournalError::io(format!("creation of {name}"), &error))?;
         }
         Ok(number)

@@ -34,25 +34,23 @@ struct Stopped {
 /// When DIR is no testnet, or something does not end.
 pub fn run(directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
     Manifest::load(directory.path())?;
-    let stopped = match running(directory)? {
-        Some(names) => {
-            control::ask(directory, &Request::Down {})?;
+    let stopped = match ask_supervisor(directory) {
+        Ok(names) => {
             wait_for_end(directory)?;
             names
         }
-        None => clean_up(directory)?,
+        // Dead, dying, or not listening: it is done without it.
+        Err(_) => clean_up(directory)?,
     };
     printer.print(&Stopped { dir: directory.path().display().to_string(), stopped })?;
     Ok(Exit::Success)
 }
 
-/// The nodes that a living supervisor runs.
-fn running(directory: &Directory) -> Result<Option<Vec<String>>, Failure> {
-    match control::ask(directory, &Request::Processes {}) {
-        Ok(processes) => Ok(Some(processes.into_iter().filter(|node| node.pid.is_some()).map(|node| node.name).collect())),
-        Err(failure) if failure.code == "not_running" => Ok(None),
-        Err(failure) => Err(failure),
-    }
+/// Has a living supervisor stop its nodes. Returns those that ran.
+fn ask_supervisor(directory: &Directory) -> Result<Vec<String>, Failure> {
+    let processes = control::ask(directory, &Request::Processes {})?;
+    control::ask(directory, &Request::Down {})?;
+    Ok(processes.into_iter().filter(|node| node.pid.is_some()).map(|node| node.name).collect())
 }
 
 /// The directory is free once its lock is.

@@ -1,5 +1,6 @@
 //! What each command does.
 
+pub mod bench;
 pub mod down;
 pub mod node;
 pub mod simulate;
@@ -37,6 +38,7 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
         Command::Start(which) => node::start(which, &directory, printer),
         Command::Restart(which) => node::restart(which, &directory, printer),
         Command::Wipe(which) => node::wipe(which, &directory, printer),
+        Command::Bench(bench) => bench::run(bench, &directory, printer),
         Command::Down => down::run(&directory, printer),
         Command::Simulate(_) => Ok(Exit::Success),
     }

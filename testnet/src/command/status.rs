@@ -131,7 +131,12 @@ fn show(process: NodeProcess, status: Option<&StatusResponse>, error: Option<&st
 
 impl Readable for TestnetShown {
     fn text(&self, style: Style) -> String {
-        let state = if self.running { style.good("running") } else { style.note("not running") };
+        let left_behind = self.nodes.iter().any(|node| node.pid.is_some());
+        let state = match (self.running, left_behind) {
+            (true, _) => style.good("running"),
+            (false, true) => style.bad("without its supervisor, which died: `up` takes over, `down` ends its nodes"),
+            (false, false) => style.note("not running"),
+        };
         let mut table = Table::new(&["node", "state", ">pid", ">height", ">view", "role", "state root", "HTTP"]);
         let mut reasons = String::new();
         for node in &self.nodes {

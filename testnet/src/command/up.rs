@@ -47,7 +47,9 @@ pub fn run(arguments: &Up, directory: &Directory, printer: Printer) -> Result<Ex
 }
 
 fn greet(directory: &Directory, manifest: Manifest, began: Instant, detached: bool, printer: Printer) -> Result<(), Failure> {
-    printer.print(&Banner { manifest, dir: directory.path().to_owned(), took: began.elapsed(), detached })
+    let wiped = manifest.nodes.iter().filter(|node| !home::has_vote_log(&node.home));
+    let without_vote = wiped.map(|node| node.name.clone()).collect();
+    printer.print(&Banner { manifest, dir: directory.path().to_owned(), took: began.elapsed(), detached, without_vote })
 }
 
 fn foreground(arguments: &Up, directory: &Directory, printer: Printer, began: Instant) -> Result<Exit, Failure> {

@@ -29,12 +29,18 @@ impl Durability {
         Durability { stated: BTreeMap::new(), keys, certified: BTreeMap::new() }
     }
 
-    fn check_disk(&self, node: NodeIndex, store: &dyn Store, promised: &BTreeMap<Height, Digest>) -> Result<(), Violation> {
+    fn check_disk(
+        &self,
+        node: NodeIndex,
+        store: &dyn Store,
+        promised: &BTreeMap<Height, Digest>,
+    ) -> Result<(), Violation> {
         for (height, header_hash) in promised {
             let held = header_hash_at(store, *height);
             if held != Some(*header_hash) {
                 let held = held.map_or("nothing".to_owned(), |held| format!("block {held}"));
-                let detail = format!("{node} said that it holds block {header_hash} of height {height}; its disk holds {held}");
+                let detail =
+                    format!("{node} said that it holds block {header_hash} of height {height}; its disk holds {held}");
                 return Err(Violation { promise: Promise::Durability, detail });
             }
         }
@@ -53,10 +59,12 @@ impl Invariant for Durability {
                 self.certified.insert(height, header_hash);
                 Ok(())
             }
-            Observation::Crashed { node, store } => match self.keys.get(node.as_usize()).and_then(|key| self.stated.get(key)) {
-                Some(promised) => self.check_disk(node, store, promised),
-                None => Ok(()),
-            },
+            Observation::Crashed { node, store } => {
+                match self.keys.get(node.as_usize()).and_then(|key| self.stated.get(key)) {
+                    Some(promised) => self.check_disk(node, store, promised),
+                    None => Ok(()),
+                }
+            }
             Observation::Ended { stores, .. } => stores
                 .iter()
                 .enumerate()

@@ -8,8 +8,8 @@ mod determinism;
 mod durability;
 mod exactly_once;
 mod supply;
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;
 mod votes;
 
 pub use agreement::Agreement;

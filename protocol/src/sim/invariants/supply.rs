@@ -63,7 +63,8 @@ impl Supply {
             let held = held.get(code.as_str()).copied().unwrap_or_default();
             let supply = supply_of(store, *code);
             if held != supply {
-                let detail = format!("at height {height} {held} minor units of {code} are held, and its supply is {supply}");
+                let detail =
+                    format!("at height {height} {held} minor units of {code} are held, and its supply is {supply}");
                 return Err(Violation { promise: Promise::Supply, detail });
             }
         }

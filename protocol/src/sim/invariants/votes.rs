@@ -50,10 +50,9 @@ impl Invariant for Votes {
             }
             Message::Prepare(vote) => self.see_ballot(vote.signer, vote.body.0, Phase::Prepare),
             Message::Commit(vote) => self.see_ballot(vote.signer, vote.body.0, Phase::Commit),
-            Message::CommitCertificate(certificate) => certificate
-                .commits
-                .iter()
-                .try_for_each(|vote| self.see_ballot(vote.signer, vote.body.0, Phase::Commit)),
+            Message::CommitCertificate(certificate) => {
+                certificate.commits.iter().try_for_each(|vote| self.see_ballot(vote.signer, vote.body.0, Phase::Commit))
+            }
             Message::Checkpoint(signed) => {
                 let body = signed.body;
                 let place = (signed.signer, body.epoch, View::ZERO, Sequence::from(body.height), Phase::Checkpoint);

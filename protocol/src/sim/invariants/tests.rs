@@ -1,0 +1,182 @@
+//! The alarm itself is tested: each checker is shown a history that keeps its promise and one that breaks it.
+
+use super::*;
+use crate::document::{Certificate, Change, Checkpoint, Outcome, Proof, SkipReason, StateKey};
+use crate::id::{Epoch, Sequence, View};
+use crate::pbft::Message;
+use crate::pbft::message::{Ballot, Commit, CommitCertificate, Content, Prepare};
+use crate::sim::genesis::usd;
+use crate::sim::{World, WorldConfig, transfer};
+use crate::store::{BlockCommit, MemoryStore};
+use crate::time::Instant;
+use quorate_crypto::{SecretKey, Signable, Signed, encode};
+use std::time::Duration;
+
+const V0: NodeIndex = NodeIndex(0);
+const V1: NodeIndex = NodeIndex(1);
+
+/// A world that has lived through one payment, and the block with it.
+fn lived() -> (World, Block) {
+    let mut world = World::new(WorldConfig::quiet(4));
+    let (alice, bob) = (world.accounts().get("alice").unwrap(), world.accounts().get("bob").unwrap());
+    let payment = transfer(world.genesis().chain_id(), alice, bob.address, 10, world.clock().wall() + 30_000, 1);
+    world.submit(V0, &payment);
+    let deadline = Instant::ORIGIN + Duration::from_secs(5);
+    assert!(world.run_until(deadline, |world| world.is_certified(V0, Height(1))));
+    let block = world.disk(V0).store.block(Height(1)).unwrap().unwrap();
+    (world, block)
+}
+
+/// A store with the genesis and one block that changed this.
+fn store_with(world: &World, block: &Block, changes: Vec<Change>) -> MemoryStore {
+    let store = MemoryStore::new();
+    store.initialize(world.genesis()).unwrap();
+    let proof = Proof::Certificate(Certificate::default());
+    store.append(&BlockCommit { block: block.clone(), proof, changes }).unwrap();
+    store
+}
+
+fn executed<'a>(node: NodeIndex, block: &'a Block, store: &'a dyn Store) -> Observation<'a> {
+    Observation::Executed { node, block, store }
+}
+
+fn broken(result: Result<(), Violation>) -> Promise {
+    result.expect_err("the alarm must ring").promise
+}
+
+#[test]
+fn two_blocks_at_one_height_break_agreement() {
+    let (world, block) = lived();
+    let store = &world.disk(V0).store;
+    let mut other = block.clone();
+    other.header.time += 1;
+    let mut agreement = Agreement::default();
+    agreement.observe(executed(V0, &block, store)).unwrap();
+    agreement.observe(executed(V1, &block, store)).unwrap();
+    assert_eq!(broken(agreement.observe(executed(V1, &other, store))), Promise::Agreement);
+    let certified = Observation::Certified { node: V1, height: Height(1), header_hash: other.header.hash() };
+    assert_eq!(broken(agreement.observe(certified)), Promise::Agreement);
+    let forked = store_with(&world, &other, Vec::new());
+    let ended = Observation::Ended { stores: &[store, &forked], genesis: world.genesis() };
+    assert_eq!(broken(agreement.observe(ended)), Promise::Agreement);
+}
+
+#[test]
+fn a_second_receipt_breaks_exactly_once_and_a_skipped_position_is_none() {
+    let (world, block) = lived();
+    let store = &world.disk(V0).store;
+    let mut later = block.clone();
+    later.header.height = Height(2);
+    let mut skipped = later.clone();
+    skipped.positions[0].outcome = Outcome::Skipped(SkipReason::Duplicate);
+    let mut once = ExactlyOnce::default();
+    once.observe(executed(V0, &block, store)).unwrap();
+    once.observe(executed(V1, &block, store)).unwrap();
+    once.observe(executed(V0, &skipped, store)).unwrap();
+    assert_eq!(broken(once.observe(executed(V0, &later, store))), Promise::ExactlyOnce);
+}
+
+#[test]
+fn another_result_of_the_same_batch_breaks_determinism() {
+    let (world, block) = lived();
+    let store = &world.disk(V0).store;
+    let mut other = block.clone();
+    other.header.state_root = Digest::ZERO;
+    let mut determinism = Determinism::default();
+    determinism.observe(executed(V0, &block, store)).unwrap();
+    assert_eq!(broken(determinism.observe(executed(V1, &other, store))), Promise::Determinism);
+}
+
+#[test]
+fn a_chain_that_executes_to_something_else_breaks_determinism() {
+    let (world, block) = lived();
+    let mut other = block.clone();
+    other.header.state_root = Digest::ZERO;
+    let end = |store: &dyn Store| {
+        Determinism::default().observe(Observation::Ended { stores: &[store], genesis: world.genesis() })
+    };
+    end(&world.disk(V0).store).unwrap();
+    assert_eq!(broken(end(&store_with(&world, &other, Vec::new()))), Promise::Determinism);
+}
+
+#[test]
+fn units_from_nowhere_break_the_conservation_of_supply() {
+    let (world, block) = lived();
+    let account = world.accounts().get("carol").unwrap().address;
+    let key = StateKey::Balance { account, code: usd() };
+    let richer = Change { key, key_hash: key.key_hash(), created: false, value: Some(encode(&1_000_001_u128)) };
+    let store = store_with(&world, &block, vec![richer]);
+    let check = |store: &dyn Store| Supply::new(world.genesis()).observe(executed(V0, &block, store));
+    check(&world.disk(V0).store).unwrap();
+    assert_eq!(broken(check(&store)), Promise::Supply);
+}
+
+/// What the validator of this index would say; its key is not needed, since checkers see verified messages only.
+fn signed<T: Signable>(world: &World, node: NodeIndex, body: T) -> Signed<T> {
+    let signer = *world.genesis().validators.key(node).unwrap();
+    let signature = SecretKey::from_seed([1; 32]).sign(b"anything");
+    Signed { body, signer, signature }
+}
+
+fn say(message: Message) -> PeerMessage {
+    PeerMessage::Pbft(message)
+}
+
+#[test]
+fn a_block_that_a_checkpoint_vouched_for_and_a_crash_took_breaks_durability() {
+    let (world, block) = lived();
+    let store = &world.disk(V0).store;
+    let empty = MemoryStore::new();
+    empty.initialize(world.genesis()).unwrap();
+    let message = say(Message::Checkpoint(signed(&world, V0, block.header.checkpoint())));
+    let mut durability = Durability::new(world.genesis());
+    durability.observe(Observation::Crashed { node: V0, store: &empty }).unwrap();
+    // Relayed by another node it is still a statement of v0, and of nobody else.
+    durability.observe(Observation::Released { node: V1, message: &message }).unwrap();
+    durability.observe(Observation::Crashed { node: V0, store }).unwrap();
+    durability.observe(Observation::Crashed { node: V1, store: &empty }).unwrap();
+    assert_eq!(broken(durability.observe(Observation::Crashed { node: V0, store: &empty })), Promise::Durability);
+}
+
+#[test]
+fn a_certified_block_that_a_node_lacks_in_the_end_breaks_durability() {
+    let (world, block) = lived();
+    let store: &dyn Store = &world.disk(V0).store;
+    let empty = MemoryStore::new();
+    empty.initialize(world.genesis()).unwrap();
+    let mut durability = Durability::new(world.genesis());
+    let certified = Observation::Certified { node: V0, height: Height(1), header_hash: block.header.hash() };
+    durability.observe(certified).unwrap();
+    durability.observe(Observation::Ended { stores: &[store, store], genesis: world.genesis() }).unwrap();
+    let ended = Observation::Ended { stores: &[store, &empty], genesis: world.genesis() };
+    assert_eq!(broken(durability.observe(ended)), Promise::Durability);
+}
+
+fn ballot(view: u64, digest: u8) -> Ballot {
+    let digest = Digest::from_bytes([digest; 32]);
+    Ballot { epoch: Epoch(0), view: View(view), sequence: Sequence(7), digest }
+}
+
+#[test]
+fn two_digests_at_one_place_break_the_promise_of_votes() {
+    let (world, block) = lived();
+    let see =
+        |votes: &mut Votes, message: Message| votes.observe(Observation::Released { node: V1, message: &say(message) });
+    let mut votes = Votes::default();
+    let prepare = |view, digest| Message::Prepare(signed(&world, V0, Prepare(ballot(view, digest))));
+    let commit = |digest| signed(&world, V0, Commit(ballot(0, digest)));
+    see(&mut votes, prepare(0, 1)).unwrap();
+    see(&mut votes, prepare(0, 1)).unwrap();
+    see(&mut votes, prepare(1, 2)).expect("another view is another place");
+    see(&mut votes, Message::Commit(commit(2))).expect("another phase is another place");
+    see(&mut votes, Message::Prepare(signed(&world, V1, Prepare(ballot(0, 2))))).expect("another key");
+    assert_eq!(broken(see(&mut votes, prepare(0, 2))), Promise::Votes);
+    // A vote inside of a certificate counts as well.
+    let commits = vec![commit(3)].try_into().unwrap();
+    let certificate = CommitCertificate { commits, content: Content::Null };
+    assert_eq!(broken(see(&mut votes, Message::CommitCertificate(certificate))), Promise::Votes);
+    let checkpoint = block.header.checkpoint();
+    see(&mut votes, Message::Checkpoint(signed(&world, V0, checkpoint))).unwrap();
+    let other = Checkpoint { header_hash: Digest::ZERO, ..checkpoint };
+    assert_eq!(broken(see(&mut votes, Message::Checkpoint(signed(&world, V0, other)))), Promise::Votes);
+}

@@ -1,0 +1,431 @@
+//! Real nodes, real disks, real commands: what a newcomer, a script and a saboteur do with a testnet.
+//!
+//! `quorate` and `quorate-node` have to be built beside `quorate-testnet`: `cargo build --release --workspace`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use quorate_cli::client::http::{CallError, Node};
+use quorate_cli::clock;
+use quorate_cli::key_file;
+use quorate_cli::manifest::Manifest;
+use quorate_crypto::encode::{BoundedString, BoundedVec, encode};
+use quorate_crypto::hash::{Digest, sha256};
+use quorate_crypto::key::SecretKey;
+use quorate_protocol::api::code::Code;
+use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
+use quorate_protocol::document::{AssetCode, Operation, SignedTransaction, Transaction};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// One testnet at a time: they share the machine's cores.
+static TURN: Mutex<()> = Mutex::new(());
+/// How long something may take that is not measured here.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A testnet's directory, and whatever runs in it until this is dropped.
+struct Net {
+    dir: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+#[derive(Debug)]
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    fn ok(self) -> Run {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn program(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_quorate-testnet")).with_file_name(name);
+    assert!(path.is_file(), "{} is missing: run `cargo build --release --workspace` first", path.display());
+    path
+}
+
+fn run(command: &mut Command) -> Run {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Run { code: status.code(), out: text(stdout), err: text(stderr) }
+}
+
+impl Net {
+    fn new() -> Net {
+        // A test that failed has left nothing behind that could harm the next.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        Net { dir: tempfile::tempdir().unwrap(), _turn: turn }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn testnet(&self, arguments: &[&str]) -> Run {
+        run(Command::new(program("quorate-testnet")).args(arguments).arg("--dir").arg(self.path()))
+    }
+
+    fn quorate(&self, arguments: &[&str]) -> Run {
+        run(Command::new(program("quorate")).arg("--testnet").arg(self.path()).args(arguments))
+    }
+
+    fn transfer(&self, amount: &str) -> Run {
+        self.quorate(&["--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", amount, "--asset", "USD"])
+    }
+
+    fn verify(&self, receipt: &[u8]) -> Option<i32> {
+        let (file, genesis) = (self.path().join("outbox/receipt.json"), self.path().join("genesis.json"));
+        fs::write(&file, receipt).unwrap();
+        run(Command::new(program("quorate")).arg("verify").arg(file).arg("--genesis").arg(genesis)).code
+    }
+
+    fn manifest(&self) -> Manifest {
+        Manifest::load(self.path()).unwrap()
+    }
+
+    fn nodes(&self) -> Vec<Node> {
+        self.manifest().nodes.iter().map(|node| Node::new(&node.name, &node.api).unwrap()).collect()
+    }
+
+    fn key(&self, name: &str) -> SecretKey {
+        key_file::read(&self.manifest().account(name).unwrap().key_file).unwrap()
+    }
+
+    fn status(&self) -> Vec<Value> {
+        self.testnet(&["status", "--output", "json"]).ok().json()["data"]["nodes"].as_array().unwrap().clone()
+    }
+
+    fn height(&self) -> u64 {
+        self.status().iter().filter_map(|node| node["height"].as_u64()).max().unwrap()
+    }
+
+    /// Waits until all nodes but those named have the same state root at this height or above.
+    fn wait_equal(&self, height: u64, but: &[&str]) {
+        let agree = |nodes: &[Value]| {
+            let told: Vec<&Value> = nodes.iter().filter(|node| !but.contains(&node["name"].as_str().unwrap())).collect();
+            told.iter().all(|node| node["height"].as_u64() >= Some(height) && node["state_root"] == told[0]["state_root"])
+        };
+        let end = Instant::now() + PATIENCE;
+        while !agree(&self.status()) {
+            assert!(Instant::now() < end, "the nodes do not agree: {:#?}", self.status());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// What an account holds, as each node tells it.
+    fn balances(&self, account: &str) -> Vec<String> {
+        let balance = |name: &str| {
+            let told = self.quorate(&["--node", name, "account", account, "--output", "json"]).ok().json();
+            assert_eq!(told["data"]["balances"][0]["asset"], "USD");
+            told["data"]["balances"][0]["amount"].as_str().unwrap().to_owned()
+        };
+        self.manifest().nodes.iter().map(|node| balance(&node.name)).collect()
+    }
+
+    /// The processes that have this testnet's directory on their command line.
+    fn processes(&self) -> Vec<String> {
+        let dir = self.path().to_str().unwrap();
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        lines.filter(|line| line.contains(dir)).collect()
+    }
+
+    fn supervisor(&self) -> Pid {
+        let record: Value = serde_json::from_slice(&fs::read(self.path().join("supervisor.json")).unwrap()).unwrap();
+        Pid::from_raw(i32::try_from(record["supervisor"]["pid"].as_i64().unwrap()).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        if self.path().join("testnet.json").exists() {
+            let down = self.testnet(&["down"]);
+            if !thread::panicking() {
+                assert_eq!(down.code, Some(0), "{down:?}");
+            }
+        }
+        if !thread::panicking() {
+            assert_eq!(self.processes(), Vec::<String>::new(), "a process was left behind");
+        }
+    }
+}
+
+#[test]
+fn one_node_commits_and_goes_on_after_down_and_up() {
+    let net = Net::new();
+    let up = net.testnet(&["up", "--detach", "--nodes", "1"]).ok();
+    assert!(up.out.contains("The testnet is up: 1 node"), "{up:?}");
+    net.transfer("12.50").ok();
+    net.testnet(&["down"]).ok();
+    assert_eq!(net.processes(), Vec::<String>::new());
+    net.testnet(&["up", "--detach"]).ok();
+    net.transfer("0.5").ok();
+    assert_eq!(net.balances("bob"), ["1000013.00"]);
+}
+
+#[test]
+fn four_nodes_agree_prove_lose_a_backup_and_go_on_after_down_and_up() {
+    let net = Net::new();
+    let began = Instant::now();
+    let up = net.testnet(&["up", "--detach"]).ok();
+    println!("from binaries to the banner: {:?}", began.elapsed());
+    for word in ["4 nodes", "alice", "transfer --from alice --to bob --amount 10 --asset USD", "down --dir"] {
+        assert!(up.out.contains(word), "{word}: {}", up.out);
+    }
+
+    let began = Instant::now();
+    let applied = net.transfer("10").ok().json();
+    println!("a transfer with its verified receipt: {:?}", began.elapsed());
+    assert_eq!(applied["data"]["status"], "applied");
+    net.wait_equal(applied["data"]["height"].as_u64().unwrap(), &[]);
+    assert_eq!(net.balances("bob"), ["1000010.00"; 4]);
+
+    let id = applied["data"]["id"].as_str().unwrap();
+    let receipt = net.quorate(&["tx", "receipt", id, "--output", "json"]).ok().out.into_bytes();
+    assert_eq!(net.verify(&receipt), Some(0));
+    for place in (0..receipt.len()).step_by(receipt.len() / 64) {
+        let mut changed = receipt.clone();
+        changed[place] ^= 1;
+        assert_eq!(net.verify(&changed), Some(7), "byte {place}");
+    }
+
+    net.testnet(&["kill", "v2"]).ok();
+    assert_eq!(net.status()[2]["state"], "down");
+    for _ in 0..5 {
+        net.transfer("1").ok();
+    }
+    net.testnet(&["start", "v2"]).ok();
+    net.wait_equal(net.height(), &[]);
+    assert_eq!(net.balances("bob"), ["1000015.00"; 4]);
+    net.testnet(&["restart", "v3"]).ok();
+
+    let before = net.height();
+    net.testnet(&["down"]).ok();
+    assert_eq!(net.processes(), Vec::<String>::new());
+    assert_eq!(net.testnet(&["status"]).ok().out.matches("down").count(), 4);
+    net.testnet(&["up", "--detach"]).ok();
+    net.transfer("5").ok();
+    net.wait_equal(before + 2, &[]);
+    assert_eq!(net.balances("bob"), ["1000020.00"; 4]);
+    let old = net.quorate(&["--node", "v1", "tx", "receipt", id, "--output", "json"]).ok().out;
+    assert_eq!(net.verify(old.as_bytes()), Some(0), "a receipt outlives a restart");
+}
+
+#[test]
+fn a_wiped_node_follows_and_serves_and_does_not_vote() {
+    let net = Net::new();
+    net.testnet(&["up", "--detach"]).ok();
+    net.transfer("1").ok();
+    let wiped = net.testnet(&["wipe", "v1"]).ok();
+    assert!(wiped.err.contains("never votes again") && wiped.err.contains("3 of 4"), "{wiped:?}");
+    net.transfer("1").ok();
+    net.wait_equal(net.height(), &[]);
+    let status = net.status();
+    assert_eq!((&status[1]["state"], &status[1]["voting"]), (&Value::from("following"), &Value::from(false)));
+    assert!(status[1]["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+    assert_eq!(net.balances("bob"), ["1000002.00"; 4]);
+
+    let refused = net.testnet(&["wipe", "v3"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.err.contains("stand still for good") && refused.err.contains("--yes"), "{refused:?}");
+    net.transfer("1").ok();
+
+    // One more down, and only two are left that vote: nothing may commit.
+    net.testnet(&["kill", "v3"]).ok();
+    let stuck = net.quorate(&[
+        "--timeout", "2", "--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", "1", "--asset", "USD",
+    ]);
+    assert!(matches!(stuck.code, Some(5 | 6)), "{stuck:?}");
+    net.testnet(&["start", "v3"]).ok();
+    net.transfer("1").ok();
+    // Still without a vote after a restart of everything.
+    net.testnet(&["down"]).ok();
+    let up = net.testnet(&["up", "--detach"]).ok();
+    assert!(up.out.contains("Without a vote, because wiped: v1"), "{up:?}");
+    assert_eq!(net.status()[1]["voting"], false);
+}
+
+/// A transfer of alice's with everything right but what `spoil` changes.
+fn transaction(net: &Net, spoil: impl FnOnce(&mut Transaction)) -> Transaction {
+    let bob = net.manifest().account("bob").unwrap().address;
+    let transfer = Operation::Transfer { to: bob, code: AssetCode::new("USD").unwrap(), amount: 100 };
+    let mut transaction = Transaction {
+        chain_id: net.manifest().chain_id,
+        sender: net.key("alice").public_key(),
+        valid_until: clock::now_ms() + 30_000,
+        salt: 7,
+        operations: BoundedVec::try_from(vec![transfer]).unwrap(),
+        memo: BoundedString::new(),
+    };
+    spoil(&mut transaction);
+    transaction
+}
+
+fn submit(node: &Node, bytes: &[u8]) -> Result<TransactionResponse, Code> {
+    match node.submit(bytes, Duration::from_secs(10)) {
+        Ok(response) => match (response.status, response.code) {
+            (TransactionStatus::Rejected, Some(code)) => Err(code),
+            _ => Ok(response),
+        },
+        Err(CallError::Problem { problem, .. }) => Err(problem.code),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn what_must_not_pass_is_refused_with_its_documented_code_and_changes_nothing() {
+    let net = Net::new();
+    net.testnet(&["up", "--detach"]).ok();
+    net.wait_equal(1, &[]);
+    let root = net.status()[0]["state_root"].clone();
+    let (alice, stranger) = (net.key("alice"), SecretKey::from_seed([99; 32]));
+    let signed = |key: &SecretKey, transaction: Transaction| encode(&SignedTransaction::sign(transaction, key));
+    let good = SignedTransaction::sign(transaction(&net, |_| ()), &alice);
+    let mut forged = encode(&good);
+    *forged.last_mut().unwrap() ^= 1;
+    let cases = [
+        ("forged signature", forged, Code::BadSignature),
+        ("anothers signature", signed(&stranger, transaction(&net, |_| ())), Code::BadSignature),
+        ("wrong chain", signed(&alice, transaction(&net, |it| it.chain_id = sha256(b"another chain"))), Code::WrongChain),
+        ("expired", signed(&alice, transaction(&net, |it| it.valid_until = clock::now_ms() - 60_000)), Code::Expired),
+        ("too far ahead", signed(&alice, transaction(&net, |it| it.valid_until += 3_600_000)), Code::ValidUntilTooFar),
+        ("unknown sender", signed(&stranger, transaction(&net, |it| it.sender = stranger.public_key())), Code::UnknownSender),
+        ("malformed", b"these are no canonical bytes".to_vec(), Code::Malformed),
+        ("nothing at all", Vec::new(), Code::Malformed),
+        ("trailing bytes", [encode(&good), vec![0]].concat(), Code::Malformed),
+    ];
+    for node in net.nodes() {
+        for (what, bytes, code) in &cases {
+            assert_eq!(submit(&node, bytes), Err(*code), "{what} at {}", node.name());
+        }
+    }
+
+    let overdraft = net.transfer("99999999");
+    assert_eq!(overdraft.code, Some(4), "{overdraft:?}");
+    let json = overdraft.json();
+    assert_eq!(json["errors"][0]["code"], "insufficient_balance");
+    assert_eq!((&json["data"]["status"], &json["data"]["receipt"]["index"]), (&Value::from("failed"), &Value::from(0)));
+    net.wait_equal(json["data"]["height"].as_u64().unwrap(), &[]);
+    assert_eq!(net.status()[0]["state_root"], root, "nothing changed");
+    assert_eq!(net.balances("bob"), ["1000000.00"; 4]);
+
+    // A duplicate is no failure: every node tells of the one receipt, and the amount moves once.
+    let first = submit(&net.nodes()[0], &encode(&good)).unwrap();
+    assert_eq!(first.status, TransactionStatus::Applied);
+    net.wait_equal(first.height.unwrap().get(), &[]);
+    for node in net.nodes() {
+        let again = submit(&node, &encode(&good)).unwrap();
+        assert_eq!((again.status, again.height, again.index), (first.status, first.height, first.index), "{}", node.name());
+    }
+    assert_eq!(net.balances("bob"), ["1000001.00"; 4]);
+    let unknown = net.quorate(&["tx", "show", &Digest::ZERO.to_string()]);
+    assert_eq!(unknown.code, Some(3), "{unknown:?}");
+}
+
+#[test]
+fn after_the_supervisors_death_up_takes_over_and_down_cleans_up() {
+    let net = Net::new();
+    net.testnet(&["up", "--detach"]).ok();
+    kill_process(net.supervisor(), Signal::KILL).unwrap();
+    let end = Instant::now() + PATIENCE;
+    while net.testnet(&["status", "--output", "json"]).json()["data"]["running"] != false {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(net.status().iter().all(|node| node["pid"].is_u64()), "the nodes outlive their supervisor");
+    net.transfer("1").ok();
+    net.testnet(&["up", "--detach"]).ok();
+    net.transfer("1").ok();
+    assert_eq!(net.processes().iter().filter(|line| line.contains("quorate-node")).count(), 4);
+    kill_process(net.supervisor(), Signal::KILL).unwrap();
+    net.testnet(&["down"]).ok();
+    assert_eq!(net.processes(), Vec::<String>::new());
+    let again = net.testnet(&["down"]).ok();
+    assert!(again.out.contains("was not running"), "{again:?}");
+}
+
+#[test]
+fn in_the_foreground_ctrl_c_stops_everything_cleanly() {
+    let net = Net::new();
+    let mut up = Command::new(program("quorate-testnet"))
+        .args(["up", "--dir"])
+        .arg(net.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("Stop it with Ctrl-C")));
+    net.transfer("1").ok();
+    kill_process(Pid::from_raw(i32::try_from(up.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(up.wait().unwrap().code(), Some(0));
+    assert_eq!(net.processes(), Vec::<String>::new());
+    net.testnet(&["up", "--detach"]).ok();
+    assert_eq!(net.balances("bob"), ["1000001.00"; 4]);
+}
+
+#[test]
+fn strange_situations_get_a_reason_and_a_remedy() {
+    let net = Net::new();
+    let fails = |run: Run, exit: i32, code: &str, word: &str| {
+        assert_eq!(run.code, Some(exit), "{run:?}");
+        assert!(run.err.contains(code) && run.err.contains(word), "{run:?}");
+        assert!(run.err.lines().last().is_some_and(|line| line.starts_with("hint: ")), "{run:?}");
+    };
+    fs::write(net.path().join("thesis.txt"), "years of work").unwrap();
+    fails(net.testnet(&["up", "--detach"]), 10, "not_a_testnet", "thesis.txt");
+    fails(net.testnet(&["status"]), 10, "not_a_testnet", "testnet.json");
+    fs::remove_file(net.path().join("thesis.txt")).unwrap();
+    assert_eq!(net.testnet(&["up", "--nodes", "32"]).code, Some(2));
+
+    let missing = run(Command::new(program("quorate-testnet"))
+        .args(["up", "--detach", "--dir"])
+        .arg(net.path())
+        .env("QUORATE_NODE", "/nonexistent/quorate-node"));
+    fails(missing, 1, "internal", "/nonexistent/quorate-node");
+
+    net.testnet(&["up", "--detach"]).ok();
+    fails(net.testnet(&["up", "--detach"]), 2, "already_running", "down --dir");
+    fails(net.testnet(&["up"]), 2, "already_running", "down --dir");
+    fails(net.testnet(&["kill", "v7"]), 3, "unknown_node", "v0, v1, v2, v3");
+    fails(net.testnet(&["start", "v0"]), 2, "usage", "runs already");
+    net.testnet(&["kill", "v0"]).ok();
+    fails(net.testnet(&["kill", "v0"]), 2, "usage", "does not run");
+    net.testnet(&["down"]).ok();
+    fails(net.testnet(&["kill", "v0"]), 3, "not_running", "up --dir");
+    fails(net.testnet(&["up", "--detach", "--nodes", "7"]), 2, "usage", "has 4 nodes");
+
+    let path = net.path().join("testnet.json");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, good.replace("\"version\": 1", "\"version\": 2")).unwrap();
+    fails(net.testnet(&["up", "--detach"]), 10, "bad_testnet_manifest", "version 2");
+    fs::write(&path, &good).unwrap();
+
+    let config = net.path().join("v3/node.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    fs::write(&config, "api = 7\n").unwrap();
+    fails(net.testnet(&["up", "--detach"]), 10, "bad_node_config", "node.toml");
+    fs::write(&config, good).unwrap();
+    let key = net.path().join("v3/keys/network.json");
+    fs::rename(&key, net.path().join("kept")).unwrap();
+    fails(net.testnet(&["up", "--detach"]), 1, "v3 ended before it was ready", "network.json");
+    assert_eq!(net.processes(), Vec::<String>::new(), "the others are stopped as well");
+    fs::rename(net.path().join("kept"), &key).unwrap();
+    net.testnet(&["up", "--detach"]).ok();
+}
