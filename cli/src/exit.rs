@@ -39,7 +39,8 @@ impl Exit {
     /// The meaning of an exit code; what has none is an internal fault.
     pub fn from_code(code: u8) -> Exit {
         use Exit::*;
-        let all = [Success, Usage, NotFound, NotApplied, Unknown, NotSent, Unverified, Overloaded, Auth, Config, Interrupted];
+        let all =
+            [Success, Usage, NotFound, NotApplied, Unknown, NotSent, Unverified, Overloaded, Auth, Config, Interrupted];
         all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Internal)
     }
 }

@@ -20,8 +20,8 @@ pub fn read(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file that only its owner can read: to a new name first, synced, then renamed, so that a crash leaves the old or the
-/// new contents.
+/// Writes a file that only its owner can read: to a new name first, synced, then renamed, so that a crash leaves the
+/// old or the new contents.
 ///
 /// # Errors
 /// What the system says.

@@ -83,7 +83,10 @@ impl Manifest {
         };
         let found: VersionOnly = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         if found.version != MANIFEST_VERSION {
-            return Err(bad(format!("it has version {}, this program reads version {MANIFEST_VERSION}", found.version)));
+            return Err(bad(format!(
+                "it has version {}, this program reads version {MANIFEST_VERSION}",
+                found.version
+            )));
         }
         let mut manifest: Manifest = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
         manifest.genesis = dir.join(&manifest.genesis);

@@ -12,7 +12,8 @@ use crate::output::Readable;
 use crate::output::table::{Facts, Style};
 use crate::output::time::utc;
 
-/// Checks that `receipt` proves something about the transaction `id` (about any, where none is named) on the genesis's chain.
+/// Checks that `receipt` proves something about the transaction `id` (about any, where none is named) on the genesis's
+/// chain.
 ///
 /// # Errors
 /// The reason why it proves nothing.
@@ -23,8 +24,8 @@ pub fn check(receipt: &Receipt, genesis: &Genesis, id: Option<TransactionId>) ->
     verify_receipt(receipt, genesis).map(drop).map_err(|error| error.to_string())
 }
 
-/// Whether `receipt` was signed by the genesis's validators for another chain id, or by other validators for another chain: then
-/// it is the genesis file that does not belong here, not the receipt that was changed.
+/// Whether `receipt` was signed by the genesis's validators for another chain id, or by other validators for another
+/// chain: then it is the genesis file that does not belong here, not the receipt that was changed.
 pub fn is_of_another_chain(receipt: &Receipt, genesis: &Genesis) -> bool {
     let (header, validators) = (&receipt.header, &genesis.validators);
     if header.chain_id == genesis.chain_id() {
@@ -68,7 +69,8 @@ impl Readable for ReceiptShown<'_> {
 
 /// Where and when it happened, and who signed for it.
 pub fn add_place(facts: &mut Facts, receipt: &Receipt, validators: usize) {
-    let signers: Vec<String> = receipt.certificate.signatures.iter().map(|(index, _)| format!("v{}", index.0)).collect();
+    let signers: Vec<String> =
+        receipt.certificate.signatures.iter().map(|(index, _)| format!("v{}", index.0)).collect();
     facts
         .add("block", format!("height {}, position {} of {}", receipt.header.height, receipt.index + 1, receipt.count))
         .add("block hash", receipt.header.hash().to_string())

@@ -7,12 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use clap::Parser;
+use quorate_cli::arguments::{Arguments, Command};
+use quorate_cli::command;
+use quorate_cli::exit::Exit;
+use quorate_cli::output::Printer;
 use quorate_protocol::api::code::Code;
 use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
 use quorate_protocol::document::Outcome;
 use quorate_protocol::id::TransactionId;
 use serde_json::json;
-use support::{Answer, Chain, FakeNode, Request, account, consensus, run, stands, status, text, with_byte_changed, zero};
+use support::{
+    Answer, Chain, FakeNode, Request, account, consensus, run, stands, status, text, with_byte_changed, zero,
+};
 
 /// A node that commits what it is sent, with this outcome.
 fn commits(chain: &Arc<Chain>, outcome: Outcome) -> FakeNode {
@@ -182,6 +189,18 @@ fn the_same_bytes_go_to_another_node_when_one_does_not_answer() {
 }
 
 #[test]
+fn a_first_node_that_hangs_costs_no_time_out() {
+    let chain = Arc::new(Chain::new());
+    let hangs = FakeNode::start(&chain, |_| Some(Answer::Hang(Duration::from_secs(30))));
+    let good = commits(&chain, Outcome::Applied);
+    with(&chain, &[&hangs, &good, &good, &good]);
+    let began = Instant::now();
+    assert_eq!(chain.transfer().code, Some(0));
+    assert!(began.elapsed() < Duration::from_millis(900), "{:?}", began.elapsed());
+    assert!(hangs.submissions().is_empty());
+}
+
+#[test]
 fn a_full_node_is_exit_8_and_nothing_is_kept() {
     let chain = Arc::new(Chain::new());
     let node = answers(&chain, |_| {
@@ -339,19 +358,35 @@ fn a_printed_receipt_verifies_offline_in_every_form() {
     }
 }
 
+/// As `verify`, inside this process.
+fn verify_here(chain: &Chain, receipt: &[u8]) -> Exit {
+    fs::write(chain.path("receipt.json"), receipt).unwrap();
+    let (receipt, genesis) = (chain.path("receipt.json"), chain.path("genesis.json"));
+    let line = ["quorate", "verify", receipt.to_str().unwrap(), "--genesis", genesis.to_str().unwrap()];
+    let arguments = Arguments::parse_from(line);
+    let Command::Verify(verify) = &arguments.command else { unreachable!() };
+    let printer = Printer::new(arguments.global.output);
+    command::verify::run(verify, &arguments.global, printer).unwrap_or_else(|failure| failure.exit)
+}
+
 #[test]
 fn one_changed_byte_anywhere_in_a_receipt_is_exit_7() {
     let chain = Arc::new(Chain::new());
     let printed = receipt_file(&chain).into_bytes();
-    // Every byte is tried over the runs of all tests of the workspace; here a sample that covers every line.
-    for place in (0..printed.len()).step_by(7).chain([printed.len() - 1]) {
-        let changed = with_byte_changed(&printed, place);
-        assert_eq!(verify(&chain, &changed), Some(7), "byte {place}: {}", String::from_utf8_lossy(&changed));
+    assert_eq!(verify_here(&chain, &printed), Exit::Success);
+    for place in 0..printed.len() {
+        // Another digit or letter, the other case, and no text at all.
+        for change in [0x01, 0x20, 0x80] {
+            let changed = with_byte_changed(&printed, place, change);
+            let shown = String::from_utf8_lossy(&changed);
+            assert_eq!(verify_here(&chain, &changed), Exit::Unverified, "byte {place}: {shown}");
+        }
     }
     for cut in [0, 1, printed.len() / 2, printed.len() - 2] {
         assert_eq!(verify(&chain, &printed[..cut]), Some(7), "cut at {cut}");
     }
     assert_eq!(verify(&chain, &[printed.as_slice(), b"\n"].concat()), Some(7));
+    assert_eq!(verify(&chain, &with_byte_changed(&printed, 200, 1)), Some(7));
 }
 
 #[test]
@@ -362,7 +397,7 @@ fn a_damaged_genesis_is_exit_10() {
     let digit = good.find("100000000").unwrap();
     let key = good.find("consensus_key").unwrap() + 20;
     for place in [0, digit, key, good.len() / 2, good.find("network_key").unwrap() + 16] {
-        fs::write(chain.path("genesis.json"), with_byte_changed(good.as_bytes(), place)).unwrap();
+        fs::write(chain.path("genesis.json"), with_byte_changed(good.as_bytes(), place, 1)).unwrap();
         assert_eq!(verify(&chain, printed.as_bytes()), Some(10), "byte {place}");
     }
     fs::remove_file(chain.path("genesis.json")).unwrap();
@@ -469,7 +504,9 @@ fn status_tells_of_nodes_that_do_not_answer_and_of_reasons() {
     following.voting = false;
     following.is_primary = false;
     following.reason = Some("its vote log is missing".to_owned());
-    let node = FakeNode::start(&chain, move |request: &Request| (request.path == "/v1/status").then(|| Answer::ok(&following)));
+    let node = FakeNode::start(&chain, move |request: &Request| {
+        (request.path == "/v1/status").then(|| Answer::ok(&following))
+    });
     chain.with_nodes(&[node.url.clone(), "http://127.0.0.1:1".to_owned()]);
     let shown = chain.quorate(&["status"]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
@@ -483,7 +520,9 @@ fn status_tells_of_nodes_that_do_not_answer_and_of_reasons() {
 fn every_failure_for_people_ends_with_a_hint() {
     let chain = Arc::new(Chain::new());
     chain.with_nodes(&["http://127.0.0.1:1".to_owned()]);
-    for arguments in [&["account", "alice"][..], &["account", "nobody"], &["tx", "show", &zero().to_string()], &["block"]] {
+    for arguments in
+        [&["account", "alice"][..], &["account", "nobody"], &["tx", "show", &zero().to_string()], &["block"]]
+    {
         let done = chain.quorate(arguments);
         assert_ne!(done.code, Some(0), "{done:?}");
         assert!(done.out.is_empty(), "stdout is data: {done:?}");

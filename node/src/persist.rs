@@ -29,7 +29,7 @@ pub enum PersistJob {
     /// Sync the entry, send what it releases, answer.
     Entry {
         /// What must survive.
-        entry: JournalEntry,
+        entry: Box<JournalEntry>,
         /// What leaves once it does.
         release: Vec<Arc<PeerMessage>>,
         /// Comes back in the answer.
@@ -84,7 +84,7 @@ impl Persist {
             for job in std::iter::once(first).chain(jobs.try_iter().take(GROUP_MAX - 1)) {
                 match job {
                     PersistJob::Entry { entry, release, ticket } => {
-                        entries.push(entry);
+                        entries.push(*entry);
                         waiting.push(Waiting { release, ticket });
                     }
                     PersistJob::Trim { low, carry } => {

@@ -106,7 +106,7 @@ impl Pump {
             Output::Broadcast(message) => begin.outbound.broadcast(&message),
             Output::Gossip(bodies) => begin.outbound.gossip(&bodies),
             Output::Persist { entry, release, ticket } => {
-                begin.persist(PersistJob::Entry { entry: *entry, release, ticket });
+                begin.persist(PersistJob::Entry { entry, release, ticket });
             }
             Output::Trim { low, carry } => begin.persist(PersistJob::Trim { low, carry }),
             Output::Execute(job) => begin.execute(ExecuteJob::Block(job)),

@@ -1,19 +1,17 @@
-//! Answers to what other nodes ask of the chain: bodies of executed transactions, blocks, certificates.
+//! Answers to what other nodes ask of the chain, on a thread of its own, since it reads the disk.
 //!
-//! A thread of its own, since it reads the disk. Requests are bounded per peer in number and in rate: what is too much
-//! is dropped, and whoever needs it asks again or asks somebody else.
+//! Requests are bounded per peer in number and in rate: what is too much is dropped, and whoever needs it asks again or
+//! asks somebody else.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use quorate_crypto::encode::{BoundedVec, encode};
-use quorate_protocol::document::{Block, Body, CertifiedBlock, Proof};
-use quorate_protocol::id::{Height, NodeIndex, TransactionId};
-use quorate_protocol::limits::{MESSAGE_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX, VALIDATORS_LIMIT};
-use quorate_protocol::pbft::message::{CertifiedCheckpoint, Message};
-use quorate_protocol::replica::{PeerMessage, SyncMessage};
-use quorate_protocol::store::{Store, StoreError};
+use quorate_protocol::id::NodeIndex;
+use quorate_protocol::limits::VALIDATORS_LIMIT;
+use quorate_protocol::replica::SyncMessage;
+use quorate_protocol::replica::serve::answer;
+use quorate_protocol::store::Store;
 use quorate_protocol::time::Instant;
 use tracing::warn;
 
@@ -90,81 +88,14 @@ impl Server {
                 self.counters.count(Drop::ServeFull);
                 continue;
             }
-            match self.answer(request) {
+            match answer(self.store.as_ref(), &request) {
                 Ok(Some(answer)) => self.outbound.send(to, &answer),
                 Ok(None) => {}
                 Err(error) => warn!(%to, %error, "a peer's request cannot be answered"),
             }
         }
     }
-
-    fn answer(&self, request: SyncMessage) -> Result<Option<PeerMessage>, StoreError> {
-        let answer = match request {
-            SyncMessage::FetchBodies(ids) => PeerMessage::Sync(SyncMessage::Bodies(self.bodies(&ids)?)),
-            SyncMessage::FetchBlocks { from } => PeerMessage::Sync(SyncMessage::Blocks(self.blocks(from)?)),
-            SyncMessage::FetchCertificate { height } => return self.certificate(height),
-            // Answers are not answered.
-            SyncMessage::Claims(_) | SyncMessage::Bodies(_) | SyncMessage::Blocks(_) => return Ok(None),
-        };
-        Ok(Some(answer))
-    }
-
-    /// The executed ones among `ids`, as many as fit a frame.
-    fn bodies(&self, ids: &[TransactionId]) -> Result<BoundedVec<Body, SYNC_BODIES_MAX>, StoreError> {
-        let mut found = BoundedVec::default();
-        let mut bytes = LENGTH_BYTES;
-        // The ids of a request mostly stand in one block.
-        let mut block: Option<(Height, Block)> = None;
-        for id in ids {
-            let Some((height, index)) = self.store.transaction(id)? else { continue };
-            if block.as_ref().is_none_or(|(held, _)| *held != height) {
-                block = self.store.block(height)?.map(|block| (height, block));
-            }
-            let Some(body) = block.as_ref().and_then(|(_, block)| block.bodies.get(index as usize)) else { continue };
-            bytes += body.size();
-            if bytes > MESSAGE_BYTES_MAX || found.push(Arc::clone(body)).is_err() {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    /// Consecutive blocks from `from` on, as many as fit a frame.
-    fn blocks(&self, from: Height) -> Result<BoundedVec<CertifiedBlock, SYNC_BLOCKS_MAX>, StoreError> {
-        let mut found = BoundedVec::default();
-        let mut bytes = LENGTH_BYTES;
-        let mut height = from;
-        while let Some(block) = self.final_block(height)? {
-            bytes += encode(&block).len();
-            if bytes > MESSAGE_BYTES_MAX || found.push(block).is_err() {
-                break;
-            }
-            height = height.next();
-        }
-        Ok(found)
-    }
-
-    /// A block with its certificate, or else with the commits that made it final here.
-    fn final_block(&self, height: Height) -> Result<Option<CertifiedBlock>, StoreError> {
-        let Some(block) = self.store.block(height)? else { return Ok(None) };
-        let proof = match self.store.certificate(height)? {
-            Some(certificate) => Some(Proof::Certificate(certificate)),
-            None => self.store.proof(height)?,
-        };
-        Ok(proof.and_then(|proof| block.to_certified(proof)))
-    }
-
-    fn certificate(&self, height: Height) -> Result<Option<PeerMessage>, StoreError> {
-        let (Some(header), Some(certificate)) = (self.store.header(height)?, self.store.certificate(height)?) else {
-            return Ok(None);
-        };
-        let certified = CertifiedCheckpoint { checkpoint: header.checkpoint(), certificate };
-        Ok(Some(PeerMessage::Pbft(Message::CertifiedCheckpoint(certified))))
-    }
 }
-
-/// Bytes of the discriminants and the count in front of a list.
-const LENGTH_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,9 @@ impl Readable for Banner {
         let nodes = self.manifest.nodes.len();
         let note = match self.without_vote.join(" ") {
             names if names.is_empty() => String::new(),
-            names => style.note(&format!("  Without a vote, because wiped: {names}. They count among those that fail.\n\n")),
+            names => {
+                style.note(&format!("  Without a vote, because wiped: {names}. They count among those that fail.\n\n"))
+            }
         };
         let faulty = (nodes - 1) / 3;
         let bears = match faulty {
@@ -84,9 +86,18 @@ impl Banner {
         let dir = quoted(&self.dir);
         let command = |text: String| format!("      {}\n", style.strong(&text));
         let (place, stop) = if self.detached {
-            ("", format!("  Stop it (the chain stays, the next `up` goes on with it):\n\n{}", command(format!("{testnet} down --dir {dir}"))))
+            (
+                "",
+                format!(
+                    "  Stop it (the chain stays, the next `up` goes on with it):\n\n{}",
+                    command(format!("{testnet} down --dir {dir}"))
+                ),
+            )
         } else {
-            (" in a second terminal", "  Stop it with Ctrl-C; the chain stays, the next `up` goes on with it.\n".to_owned())
+            (
+                " in a second terminal",
+                "  Stop it with Ctrl-C; the chain stays, the next `up` goes on with it.\n".to_owned(),
+            )
         };
         let restart = if self.manifest.nodes.len() >= 4 {
             format!("\n  Break it, and watch it go on:\n\n{}", command(format!("{testnet} kill v1 --dir {dir}")))

@@ -20,7 +20,8 @@ const LINE_BYTES_MAX: u64 = 256 << 10;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a client may take to say what it wants.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest path that a socket's address can hold is 107 bytes; from here on it is reached through its directory's descriptor.
+/// The longest path that a socket's address can hold is 107 bytes; from here on it is reached through its directory's
+/// descriptor.
 const SOCKET_PATH_MAX: usize = 100;
 
 /// What the supervisor is asked to do.
@@ -98,7 +99,9 @@ impl Reply {
     pub fn into_result(self) -> Result<Vec<NodeProcess>, Failure> {
         match self {
             Reply::Done(processes) => Ok(processes),
-            Reply::Refused { exit, code, message, hint } => Err(Failure::new(Exit::from_code(exit), code, message, hint)),
+            Reply::Refused { exit, code, message, hint } => {
+                Err(Failure::new(Exit::from_code(exit), code, message, hint))
+            }
         }
     }
 }
@@ -128,8 +131,8 @@ fn address(directory: &Directory) -> io::Result<Address> {
     Ok(Address { path: short, _directory: Some(opened) })
 }
 
-/// Takes requests on the directory's socket and passes each to `sink`, on threads of its own. A socket that a dead supervisor
-/// left behind is replaced: whoever calls this holds the lock.
+/// Takes requests on the directory's socket and passes each to `sink`, on threads of its own. A socket that a dead
+/// supervisor left behind is replaced: whoever calls this holds the lock.
 ///
 /// # Errors
 /// When the socket cannot be made.
@@ -221,7 +224,9 @@ mod tests {
     fn echo(directory: &Directory) {
         listen(directory, |waiting: Waiting| {
             let reply = match waiting.request {
-                Request::Kill { node } => Reply::Done(vec![NodeProcess { name: node, pid: None, down: None, api: String::new() }]),
+                Request::Kill { node } => {
+                    Reply::Done(vec![NodeProcess { name: node, pid: None, down: None, api: String::new() }])
+                }
                 _ => Reply::refused(Failure::new(Exit::NotFound, "unknown_node", "there is no v9", "see `status`")),
             };
             waiting.reply.send(reply).unwrap();

@@ -44,7 +44,10 @@ impl Directory {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let state = set("XDG_STATE_HOME").or_else(|| set("HOME").map(|home| home.join(".local/state")));
         state.map(|state| Directory::new(&state.join("quorate/testnet"))).ok_or_else(|| {
-            Failure::usage("there is no place for the testnet: neither XDG_STATE_HOME nor HOME is set", "give one with --dir DIR")
+            Failure::usage(
+                "there is no place for the testnet: neither XDG_STATE_HOME nor HOME is set",
+                "give one with --dir DIR",
+            )
         })
     }
 
@@ -115,7 +118,11 @@ impl Directory {
             None => Ok(()),
             Some(name) => Err(Failure::config(
                 "not_a_testnet",
-                format!("{} is not a testnet's directory, and not empty: it has {}", self.path.display(), name.display()),
+                format!(
+                    "{} is not a testnet's directory, and not empty: it has {}",
+                    self.path.display(),
+                    name.display()
+                ),
                 "give another directory with --dir; a new testnet wants an empty one",
             )),
         }

@@ -83,10 +83,13 @@ fn create_nodes(made: &Directory, accounts: &[Account], count: usize) -> Result<
     // At the same time: each waits for the disk.
     thread::scope(|scope| {
         let homes = names.iter().zip(&keys);
-        let made: Vec<_> = homes.map(|(name, keys)| scope.spawn(|| create_node(&made.home(name), &genesis, keys))).collect();
+        let made: Vec<_> =
+            homes.map(|(name, keys)| scope.spawn(|| create_node(&made.home(name), &genesis, keys))).collect();
         made.into_iter().try_for_each(|made| made.join().unwrap_or_else(|_| Err("it broke off".to_owned())))
     })
-    .map_err(|reason| Failure::internal(format!("a node's home cannot be made: {reason}"), "check the disk and its free space"))?;
+    .map_err(|reason| {
+        Failure::internal(format!("a node's home cannot be made: {reason}"), "check the disk and its free space")
+    })?;
     Ok(names)
 }
 
@@ -98,11 +101,12 @@ fn create_node(home: &Path, genesis: &Genesis, keys: &NodeKeys) -> Result<(), St
 }
 
 fn genesis(accounts: &[Account], keys: &[NodeKeys]) -> Result<Genesis, Failure> {
-    let wrong = |error: &dyn std::fmt::Display| Failure::internal(format!("the genesis is wrong: {error}"), "report this fault");
-    let validators = keys.iter().map(|keys| Validator {
-        consensus_key: keys.consensus.public_key(),
-        network_key: keys.network.public_key(),
-    });
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::internal(format!("the genesis is wrong: {error}"), "report this fault")
+    };
+    let validators = keys
+        .iter()
+        .map(|keys| Validator { consensus_key: keys.consensus.public_key(), network_key: keys.network.public_key() });
     let code = AssetCode::new(ASSET).map_err(|error| wrong(&error))?;
     let members = accounts.iter().map(|(name, key)| GenesisMember {
         key: key.public_key(),
@@ -179,8 +183,8 @@ pub fn configure(home: &Path, index: usize, addresses: &[(SocketAddr, SocketAddr
     })
 }
 
-/// Removes a node's chain and vote log; its keys and its configuration stay. The node must not run. A vote log is born with its
-/// key and never made anew, so that this node follows and does not vote from now on.
+/// Removes a node's chain and vote log; its keys and its configuration stay. The node must not run. A vote log is born
+/// with its key and never made anew, so that this node follows and does not vote from now on.
 ///
 /// # Errors
 /// When something cannot be removed.

@@ -1,4 +1,5 @@
-//! The proof that a testnet lives: one transfer of a minor unit from carol to herself, whose certified receipt every node serves.
+//! The proof that a testnet lives: one transfer of a minor unit from carol to herself, whose certified receipt every
+//! node serves.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -55,7 +56,8 @@ pub fn prove(
 
 fn commit_everywhere(directory: &Directory, manifest: &Manifest, deadline: Instant) -> Result<TransactionId, Failure> {
     let genesis = Arc::new(genesis::load(&manifest.genesis)?);
-    let nodes: Vec<Node> = manifest.nodes.iter().map(|node| Node::new(&node.name, &node.api)).collect::<Result<_, _>>()?;
+    let nodes: Vec<Node> =
+        manifest.nodes.iter().map(|node| Node::new(&node.name, &node.api)).collect::<Result<_, _>>()?;
     let id = commit(directory, manifest, &nodes, &genesis, deadline)?;
     wait_everywhere(id, &nodes, &genesis, deadline)?;
     Ok(id)
@@ -76,7 +78,8 @@ fn commit(
         ));
     };
     let code = AssetCode::new(ASSET).map_err(|error| Failure::internal(error.to_string(), "report this fault"))?;
-    let order = Order { to: account.address, code, minor: 1, memo: "the testnet lives".to_owned(), valid_for: VALID_FOR };
+    let order =
+        Order { to: account.address, code, minor: 1, memo: "the testnet lives".to_owned(), valid_for: VALID_FOR };
     let key = key_file::read(&account.key_file)?;
     let outbox = Outbox::new(directory.path().join("outbox"));
     let outcome = send((nodes, genesis), (&key, &order), &outbox, deadline, |_| (), &mut Progress::silent());

@@ -83,7 +83,8 @@ impl Load {
         for part in transactions.chunks(64) {
             let (applied, _) = load.send_list(&load.nodes[0], part);
             if applied != part.len() {
-                let message = format!("{} of {} preparing transactions were not applied", part.len() - applied, part.len());
+                let message =
+                    format!("{} of {} preparing transactions were not applied", part.len() - applied, part.len());
                 return Err(Failure::internal(message, "look at `quorate-testnet status`, and try again"));
             }
         }

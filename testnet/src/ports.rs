@@ -26,8 +26,8 @@ impl HeldPort {
         HeldPort::bind(port).ok()
     }
 
-    /// Holds some free port of the loopback. Ports below the ephemeral ones are preferred: while a node is down, no outgoing
-    /// connection (a peer's attempt to reach that very node, for one) can be given its port.
+    /// Holds some free port of the loopback. Ports below the ephemeral ones are preferred: while a node is down, no
+    /// outgoing connection (a peer's attempt to reach that very node, for one) can be given its port.
     ///
     /// # Errors
     /// When the system has no free port.

@@ -103,7 +103,8 @@ pub fn node_program() -> Result<PathBuf, Failure> {
     find_program(NODE_PROGRAM)
 }
 
-/// Starts the node of this home, its log going to `log`. Keys pressed in a terminal do not reach it: it has a process group of its own.
+/// Starts the node of this home, its log going to `log`. Keys pressed in a terminal do not reach it: it has a process
+/// group of its own.
 ///
 /// # Errors
 /// When the program or the log cannot be opened.
@@ -159,7 +160,8 @@ impl Starting {
     /// Waits until the node says where it listens.
     ///
     /// # Errors
-    /// When it ends before, or says nothing until `deadline`; then it is killed, and the failure shows the end of its log.
+    /// When it ends before, or says nothing until `deadline`; then it is killed, and the failure shows the end of its
+    /// log.
     pub fn ready(mut self, deadline: Instant, interrupt: &Interrupt) -> Result<Process, Failure> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -272,8 +274,8 @@ fn last_bytes(path: &Path, count: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Keeps the last `kept` bytes of a log that is longer than `max`. The node goes on appending to the same file; what it writes
-/// during the cut may be lost.
+/// Keeps the last `kept` bytes of a log that is longer than `max`. The node goes on appending to the same file; what it
+/// writes during the cut may be lost.
 fn cut_log(path: &Path, max: u64, kept: u64) -> io::Result<()> {
     if fs::metadata(path)?.len() <= max {
         return Ok(());
@@ -310,7 +312,8 @@ mod tests {
     #[test]
     fn a_ready_node_says_where_it_listens_and_ends_when_asked() {
         let dir = tempfile::tempdir().unwrap();
-        let mut process = start(dir.path(), &format!("{READY}\nexec sleep 60")).ready(soon(), &Interrupt::default()).unwrap();
+        let mut process =
+            start(dir.path(), &format!("{READY}\nexec sleep 60")).ready(soon(), &Interrupt::default()).unwrap();
         assert_eq!(process.listening.api, "127.0.0.1:1");
         assert_eq!(process.ended(), None);
         let id = process.id();
@@ -332,7 +335,9 @@ mod tests {
     fn a_node_that_fails_shows_its_last_words() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("node.log"), "an earlier run was fine\n").unwrap();
-        let failure = start(dir.path(), "echo 'the disk is on fire' >&2\nexit 10").ready(soon(), &Interrupt::default()).unwrap_err();
+        let failure = start(dir.path(), "echo 'the disk is on fire' >&2\nexit 10")
+            .ready(soon(), &Interrupt::default())
+            .unwrap_err();
         assert!(failure.message.contains("v0 ended before it was ready (exit code 10)"), "{}", failure.message);
         assert!(failure.message.ends_with("the end of its log:\n    the disk is on fire"), "{}", failure.message);
     }

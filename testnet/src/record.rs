@@ -1,5 +1,5 @@
-//! `supervisor.json`: which processes a supervisor started, so that whoever comes after its death can end exactly those.
-//! A process is known by its id and its start time, since ids are used again.
+//! `supervisor.json`: which processes a supervisor started, so that whoever comes after its death can end exactly
+//! those. A process is known by its id and its start time, since ids are used again.
 
 use std::fs;
 use std::io;
@@ -29,7 +29,8 @@ impl ProcessId {
     /// The running process with this id.
     pub fn of(pid: u32) -> Option<ProcessId> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name, in parentheses, may contain anything; what follows its end is state, parent, ... and the start time.
+        // The name, in parentheses, may contain anything; what follows its end is state, parent, ... and the start
+        // time.
         let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
         let dead = matches!(*fields.first()?, "Z" | "X");
         let start_time = fields.get(19)?.parse().ok()?;

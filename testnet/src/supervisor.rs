@@ -1,5 +1,5 @@
-//! The one process that starts and ends a testnet's nodes. It does nothing else: what the nodes say of themselves, every command
-//! asks the nodes.
+//! The one process that starts and ends a testnet's nodes. It does nothing else: what the nodes say of themselves,
+//! every command asks the nodes.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -61,7 +61,12 @@ impl Supervisor {
     ///
     /// # Errors
     /// When the node's program is missing.
-    pub fn new(directory: Directory, manifest: Manifest, lock: Lock, interrupt: Interrupt) -> Result<Supervisor, Failure> {
+    pub fn new(
+        directory: Directory,
+        manifest: Manifest,
+        lock: Lock,
+        interrupt: Interrupt,
+    ) -> Result<Supervisor, Failure> {
         Record::load(&directory.record()).stop_all(END_WITHIN);
         let slot = |name: &String| Slot {
             name: name.clone(),
@@ -96,7 +101,8 @@ impl Supervisor {
 
     fn try_start_all(&mut self) -> Result<(), Failure> {
         let ports = self.hold_ports()?;
-        let addresses: Vec<(SocketAddr, SocketAddr)> = ports.iter().map(|(api, p2p)| (api.address(), p2p.address())).collect();
+        let addresses: Vec<(SocketAddr, SocketAddr)> =
+            ports.iter().map(|(api, p2p)| (api.address(), p2p.address())).collect();
         for (index, slot) in self.slots.iter().enumerate() {
             home::configure(&slot.home, index, &addresses)?;
         }
@@ -125,14 +131,19 @@ impl Supervisor {
 
     /// Two ports for each node: its HTTP interface and its peers.
     fn hold_ports(&self) -> Result<Vec<(HeldPort, HeldPort)>, Failure> {
-        let last = |text: &str| text.rsplit(['/', ':']).next().and_then(|port| port.parse().ok()).filter(|&port: &u16| port > 0);
+        let last = |text: &str| {
+            text.rsplit(['/', ':']).next().and_then(|port| port.parse().ok()).filter(|&port: &u16| port > 0)
+        };
         let hold = |last: Option<u16>| match last.and_then(HeldPort::exactly) {
             Some(held) => Ok(held),
             None => HeldPort::any(),
         };
         let pairs = self.manifest.nodes.iter().map(|node| Ok((hold(last(&node.api))?, hold(last(&node.p2p))?)));
         pairs.collect::<std::io::Result<_>>().map_err(|error| {
-            Failure::internal(format!("no free port on the loopback: {error}"), "end other programs that listen, then try again")
+            Failure::internal(
+                format!("no free port on the loopback: {error}"),
+                "end other programs that listen, then try again",
+            )
         })
     }
 

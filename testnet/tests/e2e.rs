@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -84,7 +86,9 @@ impl Net {
     }
 
     fn transfer(&self, amount: &str) -> Run {
-        self.quorate(&["--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", amount, "--asset", "USD"])
+        self.quorate(&[
+            "--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", amount, "--asset", "USD",
+        ])
     }
 
     fn verify(&self, receipt: &[u8]) -> Option<i32> {
@@ -116,8 +120,10 @@ impl Net {
     /// Waits until all nodes but those named have the same state root at this height or above.
     fn wait_equal(&self, height: u64, but: &[&str]) {
         let agree = |nodes: &[Value]| {
-            let told: Vec<&Value> = nodes.iter().filter(|node| !but.contains(&node["name"].as_str().unwrap())).collect();
-            told.iter().all(|node| node["height"].as_u64() >= Some(height) && node["state_root"] == told[0]["state_root"])
+            let told: Vec<&Value> =
+                nodes.iter().filter(|node| !but.contains(&node["name"].as_str().unwrap())).collect();
+            told.iter()
+                .all(|node| node["height"].as_u64() >= Some(height) && node["state_root"] == told[0]["state_root"])
         };
         let end = Instant::now() + PATIENCE;
         while !agree(&self.status()) {
@@ -173,7 +179,13 @@ fn one_node_commits_and_goes_on_after_down_and_up() {
     net.transfer("12.50").ok();
     net.testnet(&["down"]).ok();
     assert_eq!(net.processes(), Vec::<String>::new());
+
+    // Somebody else has taken the node's port meanwhile: it gets another one, and the manifest says so.
+    let address = net.manifest().nodes[0].api.replace("http://", "");
+    let taken = TcpListener::bind(&address).unwrap();
     net.testnet(&["up", "--detach"]).ok();
+    assert_ne!(net.manifest().nodes[0].api, format!("http://{address}"));
+    drop(taken);
     net.transfer("0.5").ok();
     assert_eq!(net.balances("bob"), ["1000013.00"]);
 }
@@ -227,6 +239,20 @@ fn four_nodes_agree_prove_lose_a_backup_and_go_on_after_down_and_up() {
 }
 
 #[test]
+fn seven_nodes_go_on_without_any_two() {
+    let net = Net::new();
+    let up = net.testnet(&["up", "--detach", "--nodes", "7"]).ok();
+    assert!(up.out.contains("any 2 of them"), "{up:?}");
+    net.testnet(&["kill", "v3"]).ok();
+    net.testnet(&["kill", "v6"]).ok();
+    net.transfer("3").ok();
+    net.testnet(&["start", "v3"]).ok();
+    net.testnet(&["start", "v6"]).ok();
+    net.wait_equal(net.height(), &[]);
+    assert_eq!(net.balances("bob"), ["1000003.00"; 7]);
+}
+
+#[test]
 fn a_wiped_node_follows_and_serves_and_does_not_vote() {
     let net = Net::new();
     net.testnet(&["up", "--detach"]).ok();
@@ -248,7 +274,19 @@ fn a_wiped_node_follows_and_serves_and_does_not_vote() {
     // One more down, and only two are left that vote: nothing may commit.
     net.testnet(&["kill", "v3"]).ok();
     let stuck = net.quorate(&[
-        "--timeout", "2", "--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", "1", "--asset", "USD",
+        "--timeout",
+        "2",
+        "--output",
+        "json",
+        "transfer",
+        "--from",
+        "alice",
+        "--to",
+        "bob",
+        "--amount",
+        "1",
+        "--asset",
+        "USD",
     ]);
     assert!(matches!(stuck.code, Some(5 | 6)), "{stuck:?}");
     net.testnet(&["start", "v3"]).ok();
@@ -301,10 +339,18 @@ fn what_must_not_pass_is_refused_with_its_documented_code_and_changes_nothing() 
     let cases = [
         ("forged signature", forged, Code::BadSignature),
         ("anothers signature", signed(&stranger, transaction(&net, |_| ())), Code::BadSignature),
-        ("wrong chain", signed(&alice, transaction(&net, |it| it.chain_id = sha256(b"another chain"))), Code::WrongChain),
+        (
+            "wrong chain",
+            signed(&alice, transaction(&net, |it| it.chain_id = sha256(b"another chain"))),
+            Code::WrongChain,
+        ),
         ("expired", signed(&alice, transaction(&net, |it| it.valid_until = clock::now_ms() - 60_000)), Code::Expired),
         ("too far ahead", signed(&alice, transaction(&net, |it| it.valid_until += 3_600_000)), Code::ValidUntilTooFar),
-        ("unknown sender", signed(&stranger, transaction(&net, |it| it.sender = stranger.public_key())), Code::UnknownSender),
+        (
+            "unknown sender",
+            signed(&stranger, transaction(&net, |it| it.sender = stranger.public_key())),
+            Code::UnknownSender,
+        ),
         ("malformed", b"these are no canonical bytes".to_vec(), Code::Malformed),
         ("nothing at all", Vec::new(), Code::Malformed),
         ("trailing bytes", [encode(&good), vec![0]].concat(), Code::Malformed),
@@ -330,7 +376,12 @@ fn what_must_not_pass_is_refused_with_its_documented_code_and_changes_nothing() 
     net.wait_equal(first.height.unwrap().get(), &[]);
     for node in net.nodes() {
         let again = submit(&node, &encode(&good)).unwrap();
-        assert_eq!((again.status, again.height, again.index), (first.status, first.height, first.index), "{}", node.name());
+        assert_eq!(
+            (again.status, again.height, again.index),
+            (first.status, first.height, first.index),
+            "{}",
+            node.name()
+        );
     }
     assert_eq!(net.balances("bob"), ["1000001.00"; 4]);
     let unknown = net.quorate(&["tx", "show", &Digest::ZERO.to_string()]);
@@ -378,6 +429,44 @@ fn in_the_foreground_ctrl_c_stops_everything_cleanly() {
     assert_eq!(net.processes(), Vec::<String>::new());
     net.testnet(&["up", "--detach"]).ok();
     assert_eq!(net.balances("bob"), ["1000001.00"; 4]);
+}
+
+#[test]
+fn ctrl_c_before_the_net_is_up_leaves_nothing_running() {
+    let net = Net::new();
+    let silent = net.path().with_extension("node");
+    fs::write(&silent, "#!/bin/sh\nexec sleep 60\n").unwrap();
+    fs::set_permissions(&silent, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut up = Command::new(program("quorate-testnet"));
+    up.args(["up", "--nodes", "2", "--dir"]).arg(net.path()).env("QUORATE_NODE", &silent).stdin(Stdio::null());
+    let mut up = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let recorded = || {
+        let record = fs::read(net.path().join("supervisor.json")).unwrap_or_default();
+        let record: Value = serde_json::from_slice(&record).unwrap_or_default();
+        record["nodes"].as_array().map_or(Vec::new(), |nodes| nodes.iter().map(|node| node["pid"].clone()).collect())
+    };
+    let end = Instant::now() + PATIENCE;
+    while recorded().len() < 2 {
+        assert!(Instant::now() < end, "the nodes are not started");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let started = recorded();
+    kill_process(Pid::from_raw(i32::try_from(up.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    assert_eq!(up.wait().unwrap().code(), Some(130));
+    for pid in started {
+        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left behind");
+    }
+    fs::remove_file(silent).unwrap();
+}
+
+#[test]
+fn the_other_programs_are_reached_through_quorate() {
+    let net = Net::new();
+    net.testnet(&["up", "--detach", "--nodes", "1"]).ok();
+    let quorate = |arguments: &[&str]| run(Command::new(program("quorate")).args(arguments));
+    let status = quorate(&["testnet", "status", "--output", "json", "--dir", net.path().to_str().unwrap()]).ok();
+    assert_eq!(status.json()["data"]["nodes"][0]["name"], "v0");
+    assert!(quorate(&["node", "--version"]).ok().out.contains("quorate-node"));
 }
 
 #[test]

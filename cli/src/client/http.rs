@@ -106,7 +106,8 @@ impl Node {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let url = url.trim_end_matches('/').to_owned();
         let parsed: Result<ureq::http::Uri, _> = url.parse();
-        let good = parsed.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some() && uri.query().is_none());
+        let good =
+            parsed.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some() && uri.query().is_none());
         if !good {
             return Err(Failure::usage(
                 format!("`{url}` is not the URL of a node"),
@@ -229,10 +230,11 @@ impl Node {
 fn read<T: DeserializeOwned>(mut response: Response<Body>) -> Result<T, CallError> {
     let status = response.status();
     let retry_after = retry_after(&response);
-    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(|error| match error {
-        ureq::Error::BodyExceedsLimit(_) => CallError::Nonsense(format!("longer than {ANSWER_BYTES_MAX} bytes")),
-        other => CallError::Lost(other.to_string()),
-    })?;
+    let body =
+        response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(|error| match error {
+            ureq::Error::BodyExceedsLimit(_) => CallError::Nonsense(format!("longer than {ANSWER_BYTES_MAX} bytes")),
+            other => CallError::Lost(other.to_string()),
+        })?;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| CallError::Nonsense(error.to_string()));
     }

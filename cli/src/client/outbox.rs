@@ -146,3 +146,79 @@ fn is_old(path: &Path, now: u64) -> bool {
     let entry = read.and_then(|bytes| serde_json::from_slice::<EntryTime>(&bytes).ok());
     entry.is_some_and(|entry| entry.valid_until.saturating_add(KEPT_MS) < now)
 }
+
+#[cfg(test)]
+mod tests {
+    use quorate_crypto::encode::{BoundedString, BoundedVec};
+    use quorate_crypto::key::SecretKey;
+    use quorate_protocol::document::Transaction;
+
+    use super::*;
+    use crate::exit::Exit;
+
+    fn signed(valid_until: u64) -> SignedTransaction {
+        let key = SecretKey::from_seed([7; 32]);
+        let transaction = Transaction {
+            chain_id: Digest::ZERO,
+            sender: key.public_key(),
+            valid_until,
+            salt: 1,
+            operations: BoundedVec::new(),
+            memo: BoundedString::new(),
+        };
+        SignedTransaction::sign(transaction, &key)
+    }
+
+    fn outbox() -> (tempfile::TempDir, Outbox) {
+        let dir = tempfile::tempdir().unwrap();
+        let outbox = Outbox::new(dir.path().join("state/outbox"));
+        (dir, outbox)
+    }
+
+    #[test]
+    fn what_is_kept_is_found_byte_for_byte_until_it_is_forgotten() {
+        let (_dir, outbox) = outbox();
+        let transaction = signed(1_000);
+        assert_eq!(outbox.find(&transaction.id()).unwrap(), None);
+        outbox.keep(&transaction).unwrap();
+        outbox.keep(&transaction).unwrap();
+        let found = outbox.find(&transaction.id()).unwrap().unwrap();
+        assert_eq!(encode::encode(&found), encode::encode(&transaction));
+        outbox.forget(&transaction.id());
+        assert_eq!(outbox.find(&transaction.id()).unwrap(), None);
+    }
+
+    #[test]
+    fn entries_long_past_their_time_go_and_foreign_files_stay() {
+        let (_dir, outbox) = outbox();
+        let (old, recent) = (signed(1_000), signed(KEPT_MS));
+        outbox.keep(&old).unwrap();
+        fs::write(outbox.dir.join("notes.txt"), "mine").unwrap();
+        outbox.keep(&recent).unwrap();
+        assert!(outbox.find(&old.id()).unwrap().is_some(), "30 days are not over");
+        outbox.keep(&signed(1_001 + KEPT_MS)).unwrap();
+        assert_eq!(outbox.find(&old.id()).unwrap(), None);
+        assert!(outbox.find(&recent.id()).unwrap().is_some());
+        assert!(outbox.dir.join("notes.txt").exists());
+    }
+
+    #[test]
+    fn a_damaged_entry_is_refused_and_never_sent() {
+        let (_dir, outbox) = outbox();
+        let (transaction, other) = (signed(1_000), signed(2_000));
+        outbox.keep(&transaction).unwrap();
+        let path = outbox.path(&transaction.id());
+        let good = fs::read_to_string(&path).unwrap();
+        let hex = good.find("\"transaction\"").unwrap() + 40;
+        let mut flipped = good.clone().into_bytes();
+        flipped[hex] = if flipped[hex] == b'0' { b'1' } else { b'0' };
+        let newer = good.replace("\"version\": 1", "\"version\": 2");
+        for bad in [flipped, newer.into_bytes(), b"{".to_vec(), Vec::new()] {
+            fs::write(&path, bad).unwrap();
+            assert_eq!(outbox.find(&transaction.id()).unwrap_err().exit, Exit::Config);
+        }
+        outbox.keep(&other).unwrap();
+        fs::copy(outbox.path(&other.id()), &path).unwrap();
+        assert!(outbox.find(&transaction.id()).unwrap_err().message.contains("another transaction"));
+    }
+}

@@ -1,6 +1,6 @@
-//! From signed bytes to a certified outcome, whatever single nodes do: the same bytes go to one node, after a short time-out to
-//! another one, then to f+1, then to all. A time-out is never taken for a failure; a receipt counts only with its proof; and
-//! "not applied" needs the word of f+1 validators, of which one is correct.
+//! From signed bytes to a certified outcome, whatever single nodes do: the same bytes go to one node, after a short
+//! time-out to another one, then to f+1, then to all. A time-out is never taken for a failure; a receipt counts only
+//! with its proof; and "not applied" needs the word of f+1 validators, of which one is correct.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -286,7 +286,12 @@ impl<'a> Book<'a> {
             _ => None,
         });
         let (node, detail) = denied.map_or_else(Default::default, |(node, problem)| (node, problem.detail));
-        Failure::new(Exit::Auth, "not_authorized", format!("{node} wants credentials: {detail}"), "ask the node's operator")
+        Failure::new(
+            Exit::Auth,
+            "not_authorized",
+            format!("{node} wants credentials: {detail}"),
+            "ask the node's operator",
+        )
     }
 
     fn nothing_sent(&self) -> Failure {
@@ -307,7 +312,8 @@ impl<'a> Book<'a> {
         let told = self.nodes.iter().zip(&self.words).filter_map(|(node, word)| Some((node, word.as_ref()?)));
         let told: Vec<String> = told.map(|(node, word)| format!("{} {}", node.name(), describe(word))).collect();
         let told = if told.is_empty() { String::new() } else { format!(" ({})", told.join("; ")) };
-        let again = if self.job.bytes.is_some() { ", which sends the same bytes again: they apply at most once" } else { "" };
+        let again =
+            if self.job.bytes.is_some() { ", which sends the same bytes again: they apply at most once" } else { "" };
         Failure::new(
             Exit::Unknown,
             "outcome_unknown",
@@ -402,7 +408,9 @@ fn judge(node: &Node, genesis: &Genesis, job: &Job, answer: Result<TransactionRe
             Some(code) => Word::Refused(Box::new(Problem::new(code, code.as_str()))),
         }),
         TransactionStatus::Unknown => Answer::Word(Word::Absent),
-        TransactionStatus::Queued | TransactionStatus::Accepted => Answer::Word(Word::Waits("has it waiting".to_owned())),
+        TransactionStatus::Queued | TransactionStatus::Accepted => {
+            Answer::Word(Word::Waits("has it waiting".to_owned()))
+        }
     }
 }
 

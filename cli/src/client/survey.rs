@@ -9,27 +9,39 @@ use crate::exit::{Exit, Failure};
 
 /// How long the nodes have for their answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+/// How much longer the first node has when enough others have answered.
+const FIRST_WITHIN: Duration = Duration::from_millis(200);
 /// How long a chain that stands still is given to come back, as after a restart.
 const STILL_FOR: Duration = Duration::from_secs(3);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// What was seen.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// The time of the chain's head, Unix milliseconds, as a node at the median of those that answered has it.
+    pub head_time: u64,
+    /// The nodes in the order in which to send to them: as they were given, but one that does not answer is not the first.
+    pub nodes: Vec<Node>,
+}
+
 struct View {
+    index: usize,
     head_time: u64,
     standing_still: Option<String>,
 }
 
-/// The time of the chain's head, Unix milliseconds, as seen by a node at the median of those that answered.
+/// Asks all nodes how the chain is.
 ///
 /// # Errors
 /// Exit code 6 when no node answers, or every node that does says that the chain stands still. Nothing was sent.
-pub fn head_time(nodes: &[Node], weak_quorum: usize, deadline: Instant) -> Result<u64, Failure> {
+pub fn look_around(nodes: &[Node], weak_quorum: usize, deadline: Instant) -> Result<Survey, Failure> {
     let give_up = deadline.min(Instant::now() + STILL_FOR);
     loop {
-        let failure = match look(nodes, weak_quorum) {
+        let failure = match ask(nodes, weak_quorum) {
             Ok(views) => match views.iter().map(|view| view.standing_still.as_ref()).collect::<Option<Vec<_>>>() {
                 Some(reasons) => not_sent(format!("the chain stands still: {}", reasons[0])),
-                None => return Ok(median(views.into_iter().map(|view| view.head_time).collect())),
+                None => return Ok(survey(nodes, &views)),
             },
             Err(reason) => not_sent(format!("no node can be reached: {reason}")),
         };
@@ -38,6 +50,16 @@ pub fn head_time(nodes: &[Node], weak_quorum: usize, deadline: Instant) -> Resul
         }
         thread::sleep(PAUSE);
     }
+}
+
+fn survey(nodes: &[Node], views: &[View]) -> Survey {
+    let first_answered = views.iter().any(|view| view.index == 0);
+    let (front, back): (Vec<_>, Vec<_>) = nodes
+        .iter()
+        .enumerate()
+        .partition(|(index, _)| first_answered || views.iter().any(|view| view.index == *index));
+    let nodes = front.into_iter().chain(back).map(|(_, node)| node.clone()).collect();
+    Survey { head_time: median(views.iter().map(|view| view.head_time).collect()), nodes }
 }
 
 fn not_sent(reason: String) -> Failure {
@@ -49,32 +71,38 @@ fn not_sent(reason: String) -> Failure {
     )
 }
 
-/// Asks all nodes at once. Enough is the word of a weak quorum with one that does not stand still.
-fn look(nodes: &[Node], weak_quorum: usize) -> Result<Vec<View>, String> {
+/// Asks all nodes at once. Enough is the word of a weak quorum, one of them that does not stand still; the first node is
+/// waited for a little longer.
+fn ask(nodes: &[Node], weak_quorum: usize) -> Result<Vec<View>, String> {
     let (sender, receiver) = channel();
-    for node in nodes {
+    for (index, node) in nodes.iter().enumerate() {
         let (node, sender) = (node.clone(), sender.clone());
-        thread::spawn(move || drop(sender.send(view(&node).map_err(|error| format!("{} {error}", node.name())))));
+        thread::spawn(move || {
+            drop(sender.send(view(index, &node).map_err(|error| format!("{} {error}", node.name()))))
+        });
     }
     drop(sender);
-    let end = Instant::now() + ANSWERS_WITHIN;
-    let (mut views, mut reason) = (Vec::new(), "none is known".to_owned());
+    let mut end = Instant::now() + ANSWERS_WITHIN;
+    let (mut views, mut reason) = (Vec::<View>::new(), "none is known".to_owned());
     while let Ok(answer) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
         match answer {
             Ok(view) => views.push(view),
             Err(error) => reason = error,
         }
         if views.len() >= weak_quorum && views.iter().any(|view| view.standing_still.is_none()) {
-            break;
+            if views.iter().any(|view| view.index == 0) {
+                break;
+            }
+            end = end.min(Instant::now() + FIRST_WITHIN);
         }
     }
     if views.is_empty() { Err(reason) } else { Ok(views) }
 }
 
-fn view(node: &Node) -> Result<View, CallError> {
+fn view(index: usize, node: &Node) -> Result<View, CallError> {
     let status = node.status()?;
     let consensus = node.consensus()?;
-    Ok(View { head_time: status.time, standing_still: consensus.standing_still })
+    Ok(View { index, head_time: status.time, standing_still: consensus.standing_still })
 }
 
 /// The upper median: with at most f liars among 2f + 1 answers it lies between the words of correct nodes.
@@ -86,6 +114,21 @@ fn median(mut times: Vec<u64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_first_node_that_does_not_answer_comes_after_those_that_do() {
+        let nodes: Vec<Node> =
+            ["v0", "v1", "v2"].iter().map(|name| Node::new(name, "http://127.0.0.1:1").unwrap()).collect();
+        let order = |answered: &[usize]| {
+            let view = |&index: &usize| View { index, head_time: 7, standing_still: None };
+            let views: Vec<View> = answered.iter().map(view).collect();
+            let order: Vec<String> = survey(&nodes, &views).nodes.iter().map(|node| node.name().to_owned()).collect();
+            order.join(" ")
+        };
+        assert_eq!(order(&[2, 1]), "v1 v2 v0");
+        assert_eq!(order(&[2]), "v2 v0 v1");
+        assert_eq!(order(&[2, 0]), "v0 v1 v2");
+    }
 
     #[test]
     fn one_false_clock_does_not_move_the_median_of_three() {

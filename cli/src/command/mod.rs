@@ -60,7 +60,8 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
     }
 }
 
-/// Prints what is wrong with a command line: by clap for people, as an envelope for programs. Help and version are no failures.
+/// Prints what is wrong with a command line: by clap for people, as an envelope for programs. Help and version are no
+/// failures.
 pub fn usage(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let _ = error.print();
@@ -155,8 +156,8 @@ impl Context {
         Ok(if self.named > 0 { &nodes[..self.named] } else { nodes })
     }
 
-    /// Asks the nodes one after the other until one has an answer. A node that does not have the thing may be behind: the next
-    /// one is asked.
+    /// Asks the nodes one after the other until one has an answer. A node that does not have the thing may be behind:
+    /// the next one is asked.
     ///
     /// # Errors
     /// What the first node said that had a reason, else why the first node could not be asked.
@@ -224,7 +225,8 @@ impl Context {
     pub fn sender_key(&self, from: Option<&str>) -> Result<SecretKey, Failure> {
         let address = from.map(|from| self.address(from)).transpose()?;
         let ready = self.manifest().zip(address.as_ref());
-        let ready = ready.and_then(|(manifest, address)| manifest.accounts.iter().find(|account| account.address == *address));
+        let ready =
+            ready.and_then(|(manifest, address)| manifest.accounts.iter().find(|account| account.address == *address));
         let Some(path) = self.key.as_ref().or(ready.map(|account| &account.key_file)) else {
             return Err(Failure::usage("there is no key to sign with", "give the sender's key file with --key FILE"));
         };
@@ -251,7 +253,8 @@ impl Context {
 
     /// How this program was called, with the same testnet: for commands to copy.
     pub fn invocation(&self) -> String {
-        let testnet = self.testnet.as_ref().map_or_else(String::new, |(dir, _)| format!(" --testnet {}", dir.display()));
+        let testnet =
+            self.testnet.as_ref().map_or_else(String::new, |(dir, _)| format!(" --testnet {}", dir.display()));
         let program = std::env::args().next().unwrap_or_else(|| "quorate".to_owned());
         format!("{program}{testnet}")
     }

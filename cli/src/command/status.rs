@@ -8,9 +8,9 @@ use serde::Serialize;
 use super::Context;
 use crate::client::http::Node;
 use crate::exit::{Exit, Failure};
-use crate::output::{Readable, word};
 use crate::output::table::{Style, Table};
 use crate::output::time::utc;
+use crate::output::{Readable, word};
 
 /// How one node is, or why it does not say.
 #[derive(Clone, Debug, Serialize)]
@@ -71,7 +71,8 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
 
 impl Readable for Shown {
     fn text(&self, style: Style) -> String {
-        let mut table = Table::new(&["node", "state", ">height", ">certified", ">view", "role", ">peers", ">pool", "head time"]);
+        let mut table =
+            Table::new(&["node", "state", ">height", ">certified", ">view", "role", ">peers", ">pool", "head time"]);
         let mut reasons = String::new();
         for node in &self.nodes {
             let Some(status) = &node.status else {

@@ -37,10 +37,12 @@ pub struct Order {
     pub valid_for: Duration,
 }
 
-/// Signs a transfer, keeps its bytes in the outbox, names it to `announce`, sends it, and waits for its certified outcome.
+/// Signs a transfer, keeps its bytes in the outbox, names it to `announce`, sends it, and waits for its certified
+/// outcome.
 ///
 /// # Errors
-/// See [`settle`]; exit code 6 when nothing was sent, 1 when the bytes could not be kept or the machine has no randomness.
+/// See [`settle`]; exit code 6 when nothing was sent, 1 when the bytes could not be kept or the machine has no
+/// randomness.
 pub fn send(
     (nodes, genesis): (&[Node], &Arc<Genesis>),
     (key, order): (&SecretKey, &Order),
@@ -49,8 +51,8 @@ pub fn send(
     announce: impl FnOnce(TransactionId),
     progress: &mut Progress,
 ) -> Result<TransactionResponse, Failure> {
-    let head_time = survey::head_time(nodes, genesis.validators.weak_quorum(), deadline)?;
-    let signed = sign(genesis, key, order, head_time.max(clock::now_ms()))?;
+    let survey = survey::look_around(nodes, genesis.validators.weak_quorum(), deadline)?;
+    let signed = sign(genesis, key, order, survey.head_time.max(clock::now_ms()))?;
     outbox.keep(&signed)?;
     announce(signed.id());
     let job = Job {
@@ -59,7 +61,7 @@ pub fn send(
         valid_until: Some(signed.transaction().valid_until),
         first_time: true,
     };
-    let settled = settle(nodes, genesis, &job, deadline, progress);
+    let settled = settle(&survey.nodes, genesis, &job, deadline, progress);
     let certain = match &settled {
         Ok(_) => true,
         Err(failure) => matches!(failure.exit, Exit::NotApplied | Exit::NotSent | Exit::Overloaded),
@@ -99,8 +101,9 @@ pub fn run(arguments: &Transfer, context: &Context) -> Result<Exit, Failure> {
         .map_err(|error| Failure::usage(error.to_string(), "give the code as the issuer wrote it, such as USD"))?;
     let to = context.address(&arguments.to)?;
     let scale = scale_of(context, &genesis, code, &key.public_key())?;
-    let minor = parse_decimal(&arguments.amount, scale)
-        .map_err(|error| Failure::usage(error.to_string(), format!("{code} has {scale} decimals, as in --amount 12.50")))?;
+    let minor = parse_decimal(&arguments.amount, scale).map_err(|error| {
+        Failure::usage(error.to_string(), format!("{code} has {scale} decimals, as in --amount 12.50"))
+    })?;
     let order = Order { to, code, minor, memo: arguments.memo.clone(), valid_for: arguments.valid_for };
 
     let announce = |id| context.printer.say(&format!("transaction {id}"));
@@ -113,15 +116,17 @@ pub fn run(arguments: &Transfer, context: &Context) -> Result<Exit, Failure> {
     finish(outcome, Settled { what: Some(what), validators: genesis.validators.n() }, context)
 }
 
-/// The decimals of an asset: from the genesis, which is certain, else as f+1 validators have it for the sender's balance.
+/// The decimals of an asset: from the genesis, which is certain, else as f+1 validators have it for the sender's
+/// balance.
 fn scale_of(context: &Context, genesis: &Genesis, code: AssetCode, sender: &PublicKey) -> Result<Scale, Failure> {
     if let Some(asset) = genesis.assets.iter().find(|asset| asset.code == code) {
         return Ok(asset.scale);
     }
     let told: Vec<Scale> = context.nodes()?.iter().filter_map(|node| scale_at(node, code, sender)).collect();
-    let agreed = told.iter().copied().find(|scale| {
-        told.iter().filter(|other| *other == scale).count() >= genesis.validators.weak_quorum()
-    });
+    let agreed = told
+        .iter()
+        .copied()
+        .find(|scale| told.iter().filter(|other| *other == scale).count() >= genesis.validators.weak_quorum());
     agreed.ok_or_else(|| {
         Failure::new(
             Exit::NotFound,

@@ -10,9 +10,9 @@ use crate::arguments::Format;
 use crate::arguments::tx::Tx;
 use crate::client::settle::{Job, settle};
 use crate::exit::{Exit, Failure};
-use crate::output::{Readable, word};
 use crate::output::progress::Progress;
 use crate::output::table::{Facts, Style};
+use crate::output::{Readable, word};
 use crate::receipt::{self, ReceiptShown};
 
 /// Runs one of the three.
@@ -34,11 +34,16 @@ fn show(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
         check(found, id, context)?;
     }
     let about = Settled { what: None, validators: genesis.validators.n() };
-    context.printer.print(&TransactionShown { response: &response, about: &about, invocation: context.invocation() })?;
+    context.printer.print(&TransactionShown {
+        response: &response,
+        about: &about,
+        invocation: context.invocation(),
+    })?;
     Ok(Exit::Success)
 }
 
-/// Waits for a certified outcome. Where the outbox holds the bytes they are sent again, which is safe: they apply at most once.
+/// Waits for a certified outcome. Where the outbox holds the bytes they are sent again, which is safe: they apply at
+/// most once.
 fn wait(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
     let genesis = context.genesis()?;
     let outbox = context.outbox()?;

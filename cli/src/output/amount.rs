@@ -1,7 +1,7 @@
 //! Amounts for reading.
 
-/// A decimal number with a comma between each three digits of its whole part: `1,000,000.00`. For reading only; what is typed
-/// and what scripts read has no commas.
+/// A decimal number with a comma between each three digits of its whole part: `1,000,000.00`. For reading only; what is
+/// typed and what scripts read has no commas.
 pub fn grouped(amount: &str) -> String {
     let (whole, rest) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
     let count = whole.chars().count();

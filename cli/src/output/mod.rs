@@ -81,8 +81,8 @@ impl Printer {
         })
     }
 
-    /// Prints a failure that has a result all the same: for programs both in one envelope, for people one after the other.
-    /// Returns the failure's exit code.
+    /// Prints a failure that has a result all the same: for programs both in one envelope, for people one after the
+    /// other. Returns the failure's exit code.
     ///
     /// # Errors
     /// When stdout cannot be written.

@@ -1,4 +1,5 @@
-//! A line on stderr that says what is being waited for; only on a terminal, and only when the wait is long enough to notice.
+//! A line on stderr that says what is being waited for; only on a terminal, and only when the wait is long enough to
+//! notice.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

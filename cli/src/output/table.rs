@@ -127,7 +127,8 @@ fn shown_width(text: &str) -> usize {
         .count()
 }
 
-/// The text without control characters except for our own colours: what a node or a file says must not steer the terminal.
+/// The text without control characters except for our own colours: what a node or a file says must not steer the
+/// terminal.
 pub fn printable(text: &str) -> String {
     let colour_codes = ["32;1", "31;1", "33;1", "1", "2", "0"];
     let mut clean = String::with_capacity(text.len());

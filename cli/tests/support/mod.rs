@@ -67,8 +67,14 @@ impl Chain {
             )
             .unwrap(),
             members: BoundedVec::try_from(vec![member(0, Role::Member), member(1, Role::Member), issuer]).unwrap(),
-            assets: BoundedVec::try_from(vec![GenesisAsset { code, scale: Scale::new(2).unwrap(), issuer: address(2) }]).unwrap(),
-            balances: BoundedVec::try_from(vec![GenesisBalance { account: address(0), code, amount: 100_000_000 }]).unwrap(),
+            assets: BoundedVec::try_from(vec![GenesisAsset {
+                code,
+                scale: Scale::new(2).unwrap(),
+                issuer: address(2),
+            }])
+            .unwrap(),
+            balances: BoundedVec::try_from(vec![GenesisBalance { account: address(0), code, amount: 100_000_000 }])
+                .unwrap(),
         };
         genesis.check().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -153,7 +159,19 @@ impl Chain {
     /// Runs a transfer of 12.50 USD from alice to bob with JSON output and a time-out of 1 s.
     pub fn transfer(&self) -> Run {
         self.quorate(&[
-            "--timeout", "1", "--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", "12.50", "--asset", "USD",
+            "--timeout",
+            "1",
+            "--output",
+            "json",
+            "transfer",
+            "--from",
+            "alice",
+            "--to",
+            "bob",
+            "--amount",
+            "12.50",
+            "--asset",
+            "USD",
         ])
     }
 
@@ -254,9 +272,8 @@ impl FakeNode {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
         let usual = usual_answers(chain);
-        let handler: Arc<Handler> = Arc::new(move |request| {
-            handler(request).or_else(|| usual.get(request.path.as_str()).cloned())
-        });
+        let handler: Arc<Handler> =
+            Arc::new(move |request| handler(request).or_else(|| usual.get(request.path.as_str()).cloned()));
         let seen = Arc::clone(&requests);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -419,10 +436,10 @@ pub fn stands(id: TransactionId, status: TransactionStatus) -> Answer {
     Answer::ok(&TransactionResponse::new(id, status))
 }
 
-/// A copy of a file with one byte changed.
-pub fn with_byte_changed(good: &[u8], place: usize) -> Vec<u8> {
+/// A copy of a file with these bits of one byte changed.
+pub fn with_byte_changed(good: &[u8], place: usize, change: u8) -> Vec<u8> {
     let mut bad = good.to_vec();
-    bad[place] ^= 1;
+    bad[place] ^= change;
     bad
 }
 

@@ -120,7 +120,7 @@ impl Chain {
 }
 
 fn list<T, const MAX: usize>(values: Vec<T>) -> BoundedVec<T, MAX> {
-    BoundedVec::try_from(values).ok().expect("a short list")
+    BoundedVec::try_from(values).unwrap_or_else(|_| panic!("a short list"))
 }
 
 /// An answer of the API.

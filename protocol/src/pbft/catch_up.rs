@@ -6,7 +6,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use borsh::BorshSerialize;
-use quorate_crypto::{encode::{BoundedBytes, BoundedVec}, signed::Signed};
+use quorate_crypto::{
+    encode::{BoundedBytes, BoundedVec},
+    signed::Signed,
+};
 
 use super::{
     engine::Engine,
@@ -194,7 +197,9 @@ impl Engine {
             out.push(Output::Send { to, message: Message::PrePrepare(acceptance.proposal.clone()) });
         }
         if has & progress::PREPARED == 0 {
-            out.extend(slot.prepares.iter().map(|(_, vote)| Output::Send { to, message: Message::Prepare(vote.clone()) }));
+            out.extend(
+                slot.prepares.iter().map(|(_, vote)| Output::Send { to, message: Message::Prepare(vote.clone()) }),
+            );
         }
         out.extend(slot.commits.iter().map(|(_, vote)| Output::Send { to, message: Message::Commit(vote.clone()) }));
         ids

@@ -128,9 +128,11 @@ impl Engine {
         if block.certificate.is_some() {
             return;
         }
-        let other = block.checkpoints.iter().map(|(_, c)| c.body.header_hash).find(|hash| {
-            *hash != block.header_hash && block.checkpoints.count(hash) >= quorum
-        });
+        let other = block
+            .checkpoints
+            .iter()
+            .map(|(_, c)| c.body.header_hash)
+            .find(|hash| *hash != block.header_hash && block.checkpoints.count(hash) >= quorum);
         if let Some(other) = other {
             return self.halt_diverged(height, block.header_hash, other, out);
         }

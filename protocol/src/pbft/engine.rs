@@ -24,7 +24,10 @@ use super::{
     timer::Timer,
 };
 use crate::{
-    document::{block::Proof, certificate::{Certificate, Checkpoint}},
+    document::{
+        block::Proof,
+        certificate::{Certificate, Checkpoint},
+    },
     id::{Height, NodeIndex, Sequence, View},
     time::Instant,
 };
@@ -327,7 +330,9 @@ impl Engine {
 
     fn on_durable(&mut self, ticket: Ticket, out: &mut Vec<Output>) {
         match self.state.pending.remove(&ticket) {
-            Some(Pending::Accepted { view, sequence, prepare }) => self.on_accepted_durable(view, sequence, prepare, out),
+            Some(Pending::Accepted { view, sequence, prepare }) => {
+                self.on_accepted_durable(view, sequence, prepare, out)
+            }
             Some(Pending::Prepared(commit)) => self.on_prepared_durable(commit, out),
             Some(Pending::Checkpoint(checkpoint)) => self.on_checkpoint(checkpoint, out),
             // Answered twice, or asked for before a restart.

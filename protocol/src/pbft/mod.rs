@@ -70,9 +70,9 @@ pub mod safety;
 pub mod slot;
 pub mod status;
 pub mod tally;
-pub mod timer;
 #[cfg(test)]
 mod tests;
+pub mod timer;
 
 pub use config::Config;
 pub use engine::Engine;

@@ -6,9 +6,7 @@ use super::{
     engine::{Engine, Pending},
     evidence::Evidence,
     input::Verdict,
-    message::{
-        Ballot, Commit, CommitCertificate, Content, Message, Prepare, PreparedCertificate, Proposal,
-    },
+    message::{Ballot, Commit, CommitCertificate, Content, Message, Prepare, PreparedCertificate, Proposal},
     output::{Note, Output},
     record::Record,
     slot::{Acceptance, Stage},

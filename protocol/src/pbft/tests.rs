@@ -477,7 +477,8 @@ fn a_restarted_backup_repeats_its_vote_and_casts_no_other() {
 }
 
 fn votes_of(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Message> {
-    let votes = sent.iter().map(|(_, message)| message).filter(|m| matches!(m, Message::Prepare(_) | Message::Commit(_)));
+    let votes =
+        sent.iter().map(|(_, message)| message).filter(|m| matches!(m, Message::Prepare(_) | Message::Commit(_)));
     votes.cloned().collect()
 }
 
@@ -712,30 +713,32 @@ fn any_message() -> impl Strategy<Value = Message> {
         (signer.clone(), number(), 0..4u8).prop_map(|(i, n, b)| proposal(i, n, batch(b))),
         (signer.clone(), any_ballot()).prop_map(|(i, ballot)| Message::Prepare(sign(i, Prepare(ballot)))),
         (signer.clone(), any_ballot()).prop_map(|(i, ballot)| Message::Commit(sign(i, Commit(ballot)))),
-        (signer.clone(), number(), 0..4u8)
-            .prop_map(|(i, height, hash)| checkpoint(i, height, Digest::from_bytes([hash; 32]))),
+        (signer.clone(), number(), 0..4u8).prop_map(|(i, height, hash)| checkpoint(
+            i,
+            height,
+            Digest::from_bytes([hash; 32])
+        )),
         (number(), 0..4u8).prop_map(|(n, b)| commit_certificate(&[0, 2, 3], n, &batch(b))),
         (number(), 0..4u8).prop_map(|(height, hash)| {
-            let checkpoint = Checkpoint {
-                epoch: Epoch(0),
-                height: Height(height),
-                header_hash: Digest::from_bytes([hash; 32]),
-            };
+            let checkpoint =
+                Checkpoint { epoch: Epoch(0), height: Height(height), header_hash: Digest::from_bytes([hash; 32]) };
             let index = |i: usize| NodeIndex(u8::try_from(i).unwrap());
             let signatures: Vec<_> = [0, 2, 3].iter().map(|i| (index(*i), sign(*i, checkpoint).signature)).collect();
             let certificate = Certificate { signatures: signatures.try_into().unwrap() };
             Message::CertifiedCheckpoint(CertifiedCheckpoint { checkpoint, certificate })
         }),
-        (signer, number(), number(), proptest::collection::vec(number(), 0..5)).prop_map(|(i, low, executed, asked)| {
-            let asked: Vec<Height> = asked.into_iter().map(Height).collect();
-            let status = Status {
-                low: Height(low),
-                executed: Height(executed),
-                uncertified: asked.try_into().unwrap(),
-                ..empty_status()
-            };
-            Message::Status(sign(i, status))
-        }),
+        (signer, number(), number(), proptest::collection::vec(number(), 0..5)).prop_map(
+            |(i, low, executed, asked)| {
+                let asked: Vec<Height> = asked.into_iter().map(Height).collect();
+                let status = Status {
+                    low: Height(low),
+                    executed: Height(executed),
+                    uncertified: asked.try_into().unwrap(),
+                    ..empty_status()
+                };
+                Message::Status(sign(i, status))
+            }
+        ),
     ]
 }
 

@@ -90,7 +90,9 @@ impl Verifiable for SyncMessage {
             SyncMessage::Claims(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Bodies(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Blocks(blocks) => blocks.iter().try_for_each(|block| block_claims(block, context, out)),
-            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. } => Ok(()),
+            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. } => {
+                Ok(())
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod input;
 pub mod message;
 pub mod output;
 mod propose;
+pub mod serve;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -142,8 +143,7 @@ impl Replica {
             proposals.set_last_time(batch.time);
         }
         let records = durable.entries.map(|entries| entries.into_iter().map(|entry| entry.record).collect());
-        let engine_durable =
-            Durable { records, low: durable.low, executed: durable.executed, blocks: durable.blocks };
+        let engine_durable = Durable { records, low: durable.low, executed: durable.executed, blocks: durable.blocks };
         let engine = Engine::recover(config.engine.clone(), key, engine_durable, now.monotonic);
         Replica {
             config,

@@ -98,8 +98,7 @@ impl Bench {
 
     fn propose(&mut self, sequence: u64, batch: &Batch) {
         let content = Content::Batch(batch.clone());
-        let ballot =
-            Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(sequence), digest: content.digest() };
+        let ballot = Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(sequence), digest: content.digest() };
         let pre_prepare = Signed::sign(PrePrepare(ballot), &Digest::ZERO, &key(0));
         self.hear(0, PeerMessage::Pbft(Message::PrePrepare(Proposal { pre_prepare, content })));
     }
@@ -118,7 +117,10 @@ impl Bench {
 
     /// The journal entries that were asked for, since the last look.
     fn persisted(&self) -> Vec<&JournalEntry> {
-        self.out.iter().filter_map(|o| if let Output::Persist { entry, .. } = o { Some(&**entry) } else { None }).collect()
+        self.out
+            .iter()
+            .filter_map(|o| if let Output::Persist { entry, .. } = o { Some(&**entry) } else { None })
+            .collect()
     }
 
     fn refusals(&self) -> Vec<&str> {
@@ -166,8 +168,7 @@ impl Bench {
     /// Lets a batch commit by a certificate, and executes it.
     fn commit(&mut self, sequence: u64, batch: &Batch, transactions: &[SignedTransaction]) {
         let content = Content::Batch(batch.clone());
-        let ballot =
-            Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(sequence), digest: content.digest() };
+        let ballot = Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(sequence), digest: content.digest() };
         let commits: Vec<_> =
             [0, 2, 3].iter().map(|i| Signed::sign(pbft::message::Commit(ballot), &Digest::ZERO, &key(*i))).collect();
         let certificate = pbft::message::CommitCertificate { commits: commits.try_into().unwrap(), content };

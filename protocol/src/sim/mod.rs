@@ -66,7 +66,6 @@
 //! | [`invariants`] | the promises |
 //! | [`trace`], `describe` | what happened, in words |
 //! | [`transcript`] | scenarios as text |
-//! | `serve` | answers from a chain store |
 
 pub mod clock;
 mod describe;
@@ -77,7 +76,6 @@ pub mod network;
 mod node;
 pub mod plan;
 pub mod random;
-mod serve;
 #[cfg(test)]
 mod tests;
 pub mod trace;

@@ -34,7 +34,7 @@ pub fn code(text: &str) -> AssetCode {
 }
 
 fn vec<T: std::fmt::Debug, const MAX: usize>(items: Vec<T>) -> BoundedVec<T, MAX> {
-    BoundedVec::try_from(items).ok().expect("within the bound")
+    BoundedVec::try_from(items).unwrap_or_else(|_| panic!("within the bound"))
 }
 
 /// A chain of one validator with a few members and balances. Another number is another chain.

@@ -3,7 +3,9 @@
 //! Everything shares the machine: the nodes, and the load. Every signature is verified by every replica, every block is
 //! durable, and what counts is the certified outcome that the client gets.
 
+use std::fs::File;
 use std::hint::black_box;
+use std::io::{Seek, SeekFrom, Write};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ use crate::usage::Usage;
 const REFERENCE_BATCH: usize = 1_024;
 /// How often the reference is measured; the median counts.
 const REFERENCE_RUNS: usize = 9;
+/// How often a sync is measured; the median counts.
+const SYNC_RUNS: usize = 51;
 /// Transfers that are signed for each second of full load: more than two cores can commit.
 const SIGNED_PER_SECOND: usize = 25_000;
 
@@ -43,6 +47,9 @@ pub struct Measured {
     pub transaction_bytes: usize,
     /// Microseconds per signature of ed25519-dalek's batch of 1,024 with decoded distinct keys, measured just before.
     pub reference_micros: f64,
+    /// Milliseconds that syncing 4 KiB takes on the testnet's disk, measured just before; a vote waits for two, a block for
+    /// one, and they follow each other nine times before a receipt.
+    pub sync_millis: f64,
     /// Certified transactions per second at full load.
     pub committed_per_second: f64,
     /// committed rate x nodes x reference cost / cores: the part of the machine that signatures alone would take.
@@ -85,6 +92,7 @@ pub fn run(bench: &Bench, directory: &Directory, printer: Printer) -> Result<Exi
     let processes = control::ask(directory, &Request::Processes {})?;
     printer.say("measuring the reference");
     let reference_micros = reference();
+    let sync_millis = sync_millis(directory);
     printer.say("preparing the clients");
     let load = prepare(bench, &manifest)?;
     let transfers = SIGNED_PER_SECOND * usize::try_from(bench.duration).unwrap_or(usize::MAX);
@@ -97,13 +105,15 @@ pub fn run(bench: &Bench, directory: &Directory, printer: Printer) -> Result<Exi
     printer.say("steady rate");
     let steady_count = usize::try_from(bench.rate * bench.duration).unwrap_or(usize::MAX);
     let steady = load.steady(&load.sign_transfers(1 << 40, steady_count), bench.rate);
-    let measured = Figures { bench, reference_micros, burst, steady: &steady, used: &used }.measured(signed.first());
+    let measured =
+        Figures { bench, reference_micros, sync_millis, burst, steady: &steady, used: &used }.measured(signed.first());
     printer.print(&measured)?;
     Ok(Exit::Success)
 }
 
 fn prepare(bench: &Bench, manifest: &Manifest) -> Result<Load, Failure> {
-    let nodes: Result<Vec<Node>, Failure> = manifest.nodes.iter().map(|node| Node::new(&node.name, &node.api)).collect();
+    let nodes: Result<Vec<Node>, Failure> =
+        manifest.nodes.iter().map(|node| Node::new(&node.name, &node.api)).collect();
     let missing = || Failure::config("no_admin", "testnet.json has no account `admin`", "make a new testnet");
     let admin = key_file::read(&manifest.account("admin").ok_or_else(missing)?.key_file)?;
     let asset: AssetCode = "USD".parse().map_err(|error| Failure::internal(format!("{error}"), "report this"))?;
@@ -138,10 +148,35 @@ fn reference() -> f64 {
     runs[REFERENCE_RUNS / 2]
 }
 
+/// Milliseconds of one sync of 4 KiB in place, the median of some; NaN where the directory cannot be written.
+fn sync_millis(directory: &Directory) -> f64 {
+    let path = directory.path().join("sync.probe");
+    let measure = || -> std::io::Result<f64> {
+        let mut file = File::create(&path)?;
+        file.write_all(&[0; 4096])?;
+        file.sync_all()?;
+        let mut runs = Vec::new();
+        for _ in 0..SYNC_RUNS {
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&[1; 4096])?;
+            let begin = Instant::now();
+            file.sync_data()?;
+            runs.push(begin.elapsed().as_secs_f64() * 1e3);
+        }
+        runs.sort_by(f64::total_cmp);
+        Ok(runs[SYNC_RUNS / 2])
+    };
+    let millis = measure().unwrap_or(f64::NAN);
+    // A probe that cannot be removed does no harm.
+    drop(std::fs::remove_file(&path));
+    millis
+}
+
 /// Raw figures, on their way to the result.
 struct Figures<'a> {
     bench: &'a Bench,
     reference_micros: f64,
+    sync_millis: f64,
     burst: Burst,
     steady: &'a Steady,
     used: &'a [Usage],
@@ -160,6 +195,7 @@ impl Figures<'_> {
             cores,
             transaction_bytes: transaction.map_or(0, Vec::len),
             reference_micros: self.reference_micros,
+            sync_millis: self.sync_millis,
             committed_per_second,
             efficiency: committed_per_second * nodes as f64 * self.reference_micros * 1e-6 / cores as f64,
             not_applied: self.burst.other,
@@ -196,9 +232,19 @@ impl Readable for Measured {
         let latency = self.latency_millis;
         facts
             .add("committed", style.strong(&format!("{:.0} transactions per second", self.committed_per_second)))
-            .add("efficiency", format!("{:.3}  (rate x {} nodes x reference / {} cores)", self.efficiency, self.nodes, self.cores))
+            .add(
+                "efficiency",
+                format!("{:.3}  (rate x {} nodes x reference / {} cores)", self.efficiency, self.nodes, self.cores),
+            )
             .add("reference", format!("{:.2} us per signature, ed25519-dalek, batch of 1,024", self.reference_micros))
-            .add("load", format!("{} clients, {} bytes each, {} not applied", self.clients, self.transaction_bytes, self.not_applied))
+            .add("disk sync", format!("{:.2} ms, 4 KiB in place", self.sync_millis))
+            .add(
+                "load",
+                format!(
+                    "{} clients, {} bytes each, {} not applied",
+                    self.clients, self.transaction_bytes, self.not_applied
+                ),
+            )
             .add("processor", format!("{:.1} us per transaction and replica", self.micros_per_transaction));
         for (name, micros) in self.micros_by_thread.iter().take(8) {
             facts.add("", format!("{micros:>6.1} us  {name}"));

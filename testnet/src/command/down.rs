@@ -58,7 +58,10 @@ fn wait_for_end(directory: &Directory) -> Result<(), Failure> {
     let end = Instant::now() + SUPERVISOR_ENDS_WITHIN;
     while directory.try_lock()?.is_none() {
         if Instant::now() >= end {
-            return Err(Failure::internal("the nodes are stopped, but their supervisor does not end", "run `down` again"));
+            return Err(Failure::internal(
+                "the nodes are stopped, but their supervisor does not end",
+                "run `down` again",
+            ));
         }
         thread::sleep(PAUSE);
     }

@@ -58,7 +58,8 @@ pub fn wipe(which: &Wipe, directory: &Directory, printer: Printer) -> Result<Exi
 fn warn_of_wipe(which: &Wipe, directory: &Directory, printer: Printer) -> Result<(), Failure> {
     let manifest = Manifest::load(directory.path())?;
     let validators = genesis::load(&manifest.genesis)?.validators;
-    let remaining = manifest.nodes.iter().filter(|node| node.name != which.node && home::has_vote_log(&node.home)).count();
+    let remaining =
+        manifest.nodes.iter().filter(|node| node.name != which.node && home::has_vote_log(&node.home)).count();
     if remaining < validators.quorum() && !which.yes {
         return Err(Failure::usage(
             format!(
@@ -87,7 +88,8 @@ fn act(
 ) -> Result<Exit, Failure> {
     let processes = control::ask(directory, &request)?;
     let node = processes.into_iter().find(|process| process.name == name);
-    let node = node.ok_or_else(|| Failure::internal(format!("the supervisor does not tell of {name}"), "see `status`"))?;
+    let node =
+        node.ok_or_else(|| Failure::internal(format!("the supervisor does not tell of {name}"), "see `status`"))?;
     printer.print(&Done { node, what })?;
     Ok(Exit::Success)
 }

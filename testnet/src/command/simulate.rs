@@ -176,7 +176,8 @@ impl Summary {
 
 impl Readable for Summary {
     fn text(&self, style: Style) -> String {
-        let verdict = if self.failed == 0 { style.good("every promise held") } else { style.bad("a promise was broken") };
+        let verdict =
+            if self.failed == 0 { style.good("every promise held") } else { style.bad("a promise was broken") };
         let nodes = self.nodes.map_or_else(|| "as each seed decides".to_owned(), |nodes| nodes.to_string());
         let mut facts = Facts::default();
         facts

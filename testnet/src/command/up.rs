@@ -37,16 +37,21 @@ pub fn run(arguments: &Up, directory: &Directory, printer: Printer) -> Result<Ex
         return Ok(supervise(arguments, directory));
     }
     directory.prepare()?;
-    let manifest = if arguments.detach {
-        detach(arguments, directory)?
-    } else {
+    if !arguments.detach {
         return foreground(arguments, directory, printer, began);
-    };
+    }
+    let manifest = detach(arguments, directory)?;
     greet(directory, manifest, began, true, printer)?;
     Ok(Exit::Success)
 }
 
-fn greet(directory: &Directory, manifest: Manifest, began: Instant, detached: bool, printer: Printer) -> Result<(), Failure> {
+fn greet(
+    directory: &Directory,
+    manifest: Manifest,
+    began: Instant,
+    detached: bool,
+    printer: Printer,
+) -> Result<(), Failure> {
     let wiped = manifest.nodes.iter().filter(|node| !home::has_vote_log(&node.home));
     let without_vote = wiped.map(|node| node.name.clone()).collect();
     printer.print(&Banner { manifest, dir: directory.path().to_owned(), took: began.elapsed(), detached, without_vote })
@@ -121,6 +126,10 @@ fn detach(arguments: &Up, directory: &Directory) -> Result<Manifest, Failure> {
     let cannot = |error: std::io::Error| {
         Failure::internal(format!("the background supervisor cannot be started: {error}"), "run `up` without --detach")
     };
+    // Looked at here as well, so that the log of a running supervisor is not cut off under it.
+    if directory.try_lock()?.is_none() {
+        return Err(already_running(directory));
+    }
     let log = File::create(directory.supervisor_log()).map_err(|error| directory.unwritable(&error))?;
     let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
     command.args(["up", "--supervise", "--dir"]).arg(directory.path());
@@ -135,7 +144,9 @@ fn detach(arguments: &Up, directory: &Directory) -> Result<Manifest, Failure> {
     }
     match serde_json::from_str::<Reply>(&line) {
         Ok(reply) => reply.into_result().and_then(|_| Manifest::load(directory.path())),
-        Err(_) => Err(Failure::internal("the background supervisor ended without a word", see(&directory.supervisor_log()))),
+        Err(_) => {
+            Err(Failure::internal("the background supervisor ended without a word", see(&directory.supervisor_log())))
+        }
     }
 }
 
