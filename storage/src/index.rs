@@ -16,7 +16,7 @@ use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::store::StoreError;
 use rocksdb::{DB, IngestExternalFileOptions, SstFileWriter};
 
-use crate::rocks::{failed, family, family_options};
+use crate::database::{failed, family, family_options};
 use crate::schema::{self, Family, Kind};
 
 /// Entries of successive blocks.

@@ -8,6 +8,7 @@
 //! - [`faulty`], [`volatile`]: disks that fail and disks that forget, for tests.
 
 pub mod data;
+mod database;
 pub mod faulty;
 pub mod files;
 mod index;

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod block;
+mod duration;
 pub mod external;
 pub mod status;
 pub mod transfer;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::duration::seconds;
 
 /// Submit transactions to a Quorate ledger, wait for their receipts, read, and verify offline.
 #[derive(Clone, Debug, Parser)]
@@ -89,16 +92,4 @@ pub enum Command {
     Node(external::External),
     /// Run quorate-testnet with these arguments
     Testnet(external::External),
-}
-
-/// A number of seconds above zero and up to a day, decimals allowed.
-///
-/// # Errors
-/// Anything else, with the reason.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    const DAY: f64 = 86_400.0;
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= DAY => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds above 0 and up to 86400, such as 30 or 0.5".to_owned()),
-    }
 }

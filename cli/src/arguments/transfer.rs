@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::seconds;
+use super::duration::seconds;
 
 /// Transfer an amount of an asset, and wait for the receipt.
 #[derive(Clone, Debug, Args)]

@@ -3,7 +3,7 @@
 use quorate_protocol::api::http::AccountResponse;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::arguments::account::Account;
 use crate::exit::{Exit, Failure};
 use crate::output::Readable;

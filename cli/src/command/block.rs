@@ -5,7 +5,7 @@ use quorate_protocol::api::http::BlockResponse;
 use quorate_protocol::document::Outcome;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::arguments::block::Block;
 use crate::exit::{Exit, Failure};
 use crate::output::Readable;

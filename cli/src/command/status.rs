@@ -5,7 +5,7 @@ use std::thread;
 use quorate_protocol::api::http::StatusResponse;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::client::http::Node;
 use crate::exit::{Exit, Failure};
 use crate::output::table::{Style, Table};

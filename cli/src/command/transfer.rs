@@ -10,7 +10,7 @@ use quorate_protocol::document::amount::{format_decimal, parse_decimal};
 use quorate_protocol::document::{AssetCode, Genesis, Operation, Scale, SignedTransaction, Transaction};
 use quorate_protocol::id::TransactionId;
 
-use super::Context;
+use super::context::Context;
 use super::tx::{Settled, finish};
 use crate::arguments::transfer::Transfer;
 use crate::client::http::Node;

@@ -5,7 +5,7 @@ use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
 use quorate_protocol::id::TransactionId;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::arguments::Format;
 use crate::arguments::tx::Tx;
 use crate::client::settle::{Job, settle};

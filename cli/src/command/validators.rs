@@ -3,7 +3,7 @@
 use quorate_protocol::api::http::ValidatorsResponse;
 use serde::Serialize;
 
-use super::Context;
+use super::context::Context;
 use crate::exit::{Exit, Failure};
 use crate::output::Readable;
 use crate::output::table::{Style, Table};

@@ -1,6 +1,6 @@
 //! Amounts as text: decimal strings of minor units in JSON, with the asset's scale where people read and write them.
 
-use crate::document::operation::Scale;
+use crate::document::scale::Scale;
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// Digits of the largest amount.

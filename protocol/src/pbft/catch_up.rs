@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use borsh::BorshSerialize;
 use quorate_crypto::{
     encode::{BoundedBytes, BoundedVec},
     signed::Signed,
@@ -20,7 +19,6 @@ use crate::{
     document::certificate::Checkpoint,
     id::{Height, NodeIndex, Sequence},
     limits::STATUS_UNCERTIFIED_MAX,
-    time::Instant,
 };
 
 /// How many slots one STATUS is answered for: retransmission must not outweigh what it repairs.
@@ -29,18 +27,6 @@ const ANSWERED_SLOTS_MAX: usize = 16;
 /// How many transaction ids the proposals and certificates of one answer carry; 32 bytes each, so that one answer stays
 /// within half a megabyte.
 const ANSWERED_IDS_MAX: usize = 16_384;
-
-/// What a validator last said of itself.
-#[derive(Clone, Debug, Default, BorshSerialize)]
-pub(super) struct Peer {
-    /// Its low watermark, the highest that it ever named.
-    pub low: Height,
-    /// The highest height that it ever named as executed, by STATUS or by CHECKPOINT.
-    pub executed: Height,
-    /// When its STATUS was last answered.
-    #[borsh(skip)]
-    pub answered: Option<Instant>,
-}
 
 impl Engine {
     /// The periodic STATUS; more often while something is missing.

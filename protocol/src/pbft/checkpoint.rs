@@ -2,35 +2,22 @@
 //!
 //! Unlike the paper, every block has its CHECKPOINT: to clients it is the REPLY. The log is cut at every K-th.
 
-use borsh::BorshSerialize;
 use quorate_crypto::{hash::Digest, signed::Signed};
 
 use super::{
-    engine::{Engine, Executing, Pending},
+    engine::Engine,
     evidence::Evidence,
     message::{CertifiedCheckpoint, Message},
     normal::evidence,
     output::{Note, Output},
     record::{DurableBlock, Record},
+    state::{BlockState, Executing, Pending},
     tally::{Counted, Tally},
 };
 use crate::{
     document::certificate::{Certificate, Checkpoint},
     id::{Height, Sequence},
 };
-
-/// An executed block on its way to a certificate.
-#[derive(Clone, Debug, BorshSerialize)]
-pub(super) struct BlockState {
-    /// Digest of its batch.
-    pub digest: Digest,
-    /// The header that this replica computed.
-    pub header_hash: Digest,
-    /// CHECKPOINTs of its height; this replica's own once the floor is durable.
-    pub checkpoints: Tally<Checkpoint>,
-    /// q CHECKPOINTs for `header_hash`.
-    pub certificate: Option<Certificate>,
-}
 
 impl Engine {
     /// A block is executed and synced. Only now is its CHECKPOINT signed, and only when the floor is durable does it

@@ -2,55 +2,28 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use borsh::BorshSerialize;
 use quorate_crypto::{
     encode::encode,
     hash::{Digest, sha256},
     key::{PublicKey, SecretKey},
-    signed::Signed,
 };
 
 use super::{
-    catch_up::Peer,
-    checkpoint::BlockState,
     config::Config,
     input::{Input, Synced},
-    message::{Commit, Message, Prepare},
+    message::Message,
     output::{Note, Output, Ticket},
     record::{Durable, Record},
     safety::{Phase, Refusal, Safety},
     slot::{Acceptance, Slot, Stage},
-    tally::Tally,
+    state::{Executing, Pending, State},
     timer::Timer,
 };
 use crate::{
-    document::{
-        block::Proof,
-        certificate::{Certificate, Checkpoint},
-    },
+    document::Proof,
     id::{Height, NodeIndex, Sequence, View},
     time::Instant,
 };
-
-/// What a record that is on its way to the disk will mean once it is there.
-#[derive(Clone, Debug, BorshSerialize)]
-pub(super) enum Pending {
-    /// A proposal, and with it this replica's PREPARE if it is a backup.
-    Accepted { view: View, sequence: Sequence, prepare: Option<Signed<Prepare>> },
-    /// A prepared certificate, and with it this replica's COMMIT.
-    Prepared(Signed<Commit>),
-    /// The floor, and with it this replica's CHECKPOINT.
-    Checkpoint(Signed<Checkpoint>),
-}
-
-/// A delivered block that is not executed yet.
-#[derive(Clone, Debug, BorshSerialize)]
-pub(super) struct Executing {
-    /// Digest of its batch.
-    pub digest: Digest,
-    /// Header hash and certificate, where it came by synchronisation with one.
-    pub certified: Option<(Digest, Certificate)>,
-}
 
 /// One replica's part in the agreement of one epoch. A value: it owns no clock, socket, disk or thread.
 #[derive(Clone)]
@@ -60,39 +33,6 @@ pub struct Engine {
     pub(super) state: State,
     /// The time of the last input; not part of the fingerprint.
     pub(super) now: Instant,
-}
-
-/// Everything that changes. Its canonical bytes are the fingerprint.
-#[derive(Clone, Debug, BorshSerialize)]
-pub(super) struct State {
-    pub view: View,
-    pub active: bool,
-    /// h: a multiple of K (or the boundary) whose block and certificate are durable here.
-    pub low: Height,
-    /// The highest block that is durable here.
-    pub executed: Height,
-    /// The highest block whose execution was asked for.
-    pub delivered: Height,
-    /// Slots of low < n <= low + L.
-    pub slots: BTreeMap<Sequence, Slot>,
-    /// Blocks that synchronisation proved final, above `delivered`.
-    pub synced: BTreeMap<Height, Synced>,
-    /// Blocks that were delivered and are not executed yet.
-    pub executing: BTreeMap<Height, Executing>,
-    /// Recent executed blocks, and older ones that still lack a certificate.
-    pub blocks: BTreeMap<Height, BlockState>,
-    /// CHECKPOINTs for heights that are not executed here yet, at most 2 L above the low watermark.
-    pub early: BTreeMap<Height, Tally<Checkpoint>>,
-    /// What each validator last said of itself.
-    pub peers: BTreeMap<NodeIndex, Peer>,
-    /// The next sequence that this replica proposes while it is the primary.
-    pub next_sequence: Sequence,
-    pub pending: BTreeMap<Ticket, Pending>,
-    pub next_ticket: u64,
-    /// `executed` at the last STATUS: no progress since means that votes alone do not bring what is missing.
-    pub executed_at_status: Height,
-    pub status_timer: Timer,
-    pub halted: Option<String>,
 }
 
 impl Engine {
@@ -383,12 +323,5 @@ impl Engine {
 
     pub(super) fn note_not_signed(what: &'static str, refusal: Refusal, out: &mut Vec<Output>) {
         out.push(Output::Note(Note::NotSigned { what, refusal }));
-    }
-}
-
-impl Pending {
-    /// Whether this is the CHECKPOINT of that height on its way to the disk.
-    pub(super) fn is_checkpoint_of(&self, height: Height) -> bool {
-        matches!(self, Pending::Checkpoint(signed) if signed.body.height == height)
     }
 }

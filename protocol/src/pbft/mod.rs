@@ -24,7 +24,8 @@
 //! |---|---|
 //! | [`input`], [`output`] | everything that can happen to an engine, everything that it can ask for |
 //! | [`message`] | what replicas say, and which signatures stand in it |
-//! | [`engine`] | the state and the one match on inputs; the one component that delivers blocks |
+//! | [`engine`] | the one match on inputs; the one component that delivers blocks |
+//! | `state` | everything that changes, as plain values |
 //! | `normal` | PRE-PREPARE, PREPARE, COMMIT |
 //! | `checkpoint` | CHECKPOINT, certificates, watermarks |
 //! | `catch_up` | STATUS, retransmission, commit certificates |
@@ -68,6 +69,7 @@ pub mod output;
 pub mod record;
 pub mod safety;
 pub mod slot;
+mod state;
 pub mod status;
 pub mod tally;
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use quorate_crypto::{hash::Digest, signed::Signed};
 
 use super::{
-    engine::{Engine, Pending},
+    engine::Engine,
     evidence::Evidence,
     input::Verdict,
     message::{Ballot, Commit, CommitCertificate, Content, Message, Prepare, PreparedCertificate, Proposal},
     output::{Note, Output},
     record::Record,
     slot::{Acceptance, Stage},
+    state::Pending,
     tally::Counted,
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! Who gets in.
 
-use super::{Place, Pool};
+use super::state::{Load, Place, Pool};
 use crate::api::code::Code;
 use crate::document::{Body, SignedTransaction};
 use crate::id::NodeIndex;
@@ -105,7 +105,7 @@ impl Pool {
         let config = &self.config;
         let load =
             self.by_key.get(&body.transaction().sender).map_or_else(Default::default, |&slot| self.senders[slot].load);
-        let fits = |load: super::Load, share: usize| {
+        let fits = |load: Load, share: usize| {
             load.count < config.count_max / share && load.bytes + body.size() <= config.bytes_max / share
         };
         if !fits(load, config.sender_share) {

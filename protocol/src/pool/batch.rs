@@ -1,7 +1,7 @@
 //! From the queue to the chain: proposing, marking, settling, expiring.
 
 use super::slab::Slot;
-use super::{Place, Pool};
+use super::state::{Place, Pool};
 use crate::document::{Batch, Outcome, Position, SkipReason};
 use crate::id::{Sequence, TransactionId};
 use crate::limits::BATCH_COUNT_LIMIT;

@@ -1,7 +1,7 @@
 //! Claims: each sender's oldest pending transaction, and the places that every validator has for its own.
 
 use super::slab::Slot;
-use super::{Place, Pool, Round};
+use super::state::{Place, Pool, Round};
 use crate::api::code::Code;
 use crate::document::Body;
 use crate::id::{Epoch, NodeIndex, TransactionId, View};

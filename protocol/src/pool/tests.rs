@@ -1,9 +1,12 @@
 //! One test per rule of the pool, and properties over random histories.
 
+use super::state::{Entry, Place};
 use super::*;
 use crate::api::code::Code;
 use crate::document::{Operation, Outcome, Position, SignedTransaction, SkipReason, Transaction};
-use crate::time::Now;
+use crate::executed::ExecutedIds;
+use crate::id::{Epoch, NodeIndex, Sequence, TransactionId, View};
+use crate::time::{Instant, Now, UnixMillis};
 use proptest::prelude::*;
 use quorate_crypto::{BoundedString, BoundedVec, Digest, SecretKey, Verified, Verifier};
 use std::cell::RefCell;

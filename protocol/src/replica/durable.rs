@@ -1,6 +1,6 @@
 //! What a restart starts from, read from the chain store.
 
-use super::{DurableState, JournalEntry};
+use super::output::JournalEntry;
 use crate::{
     document::{Block, Proof},
     executed::ExecutedIds,
@@ -10,7 +10,25 @@ use crate::{
         message::{CommitCertificate, Content},
     },
     store::{Store, StoreError},
+    time::UnixMillis,
 };
+
+/// Everything durable that a restart starts from.
+#[derive(Clone, Debug)]
+pub struct DurableState {
+    /// The vote journal. `None` where there is none to be trusted: then this replica follows and serves, and never votes.
+    pub entries: Option<Vec<JournalEntry>>,
+    /// The highest multiple of K (or 0) whose certificate is stored.
+    pub low: Height,
+    /// The head's height.
+    pub executed: Height,
+    /// The head's block time.
+    pub head_time: UnixMillis,
+    /// Blocks above `low`, and older ones without a certificate.
+    pub blocks: Vec<DurableBlock>,
+    /// The ids that the validity window remembers.
+    pub executed_ids: ExecutedIds,
+}
 
 /// Older blocks without a certificate that a restart speaks of again; the rest follow at the next one.
 const UNCERTIFIED_MAX: usize = 1_024;

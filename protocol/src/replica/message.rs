@@ -10,7 +10,7 @@ use quorate_crypto::{
 use crate::{
     document::{Body, CertifiedBlock, Proof},
     id::{Height, TransactionId},
-    limits::{BATCH_COUNT_LIMIT, CLAIMS_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
+    limits::{BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
 };
 
@@ -129,4 +129,23 @@ fn block_claims(block: &CertifiedBlock, context: &VerifyContext, out: &mut Vec<C
 /// What was ordered at a block's height.
 pub fn content_of(block: &CertifiedBlock) -> Content {
     if block.is_null() { Content::Null } else { Content::Batch(block.batch.clone()) }
+}
+
+/// Bodies in parts that each fit a frame.
+pub(super) fn frames_of(bodies: Vec<Body>) -> Vec<BoundedVec<Body, SYNC_BODIES_MAX>> {
+    let mut frames = Vec::new();
+    let mut part: Vec<Body> = Vec::new();
+    let mut bytes = 0;
+    for body in bodies {
+        if !part.is_empty() && (bytes + body.size() > FRAME_BYTES_MAX / 2 || part.len() >= SYNC_BODIES_MAX) {
+            frames.extend(BoundedVec::try_from(std::mem::take(&mut part)).ok());
+            bytes = 0;
+        }
+        bytes += body.size();
+        part.push(body);
+    }
+    if !part.is_empty() {
+        frames.extend(BoundedVec::try_from(part).ok());
+    }
+    frames
 }

@@ -1,106 +1,15 @@
 //! Cutting batches, and judging those of another primary (PROTOCOL 3.1, 3.2).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use super::{Output, Replica, bodies::Key};
+use super::{bodies::Key, core::Replica, output::Output, proposals::Waiting};
 use crate::{
     document::{Batch, Body, Parameters},
     id::{Sequence, TransactionId},
     pbft::{self, Verdict, message::Content},
     pool::BatchLimits,
-    time::{Instant, Now, UnixMillis},
+    time::{Now, UnixMillis},
 };
-
-/// A fresh batch that was proposed to this replica and is not judged yet.
-#[derive(Clone, Debug)]
-struct Waiting {
-    key: Key,
-    batch: Batch,
-}
-
-/// Proposals in flight, made here or judged here.
-#[derive(Clone, Debug)]
-pub(super) struct Proposals {
-    waiting: BTreeMap<Sequence, Waiting>,
-    /// Ids in live slots of this view; an id belongs to one of them only.
-    placed: BTreeMap<TransactionId, Sequence>,
-    ids: BTreeMap<Sequence, Vec<TransactionId>>,
-    /// The latest time that any batch proposed here had.
-    last_time: UnixMillis,
-    /// Since when something waits in the pool to be proposed.
-    ready_since: Option<Instant>,
-    /// Before this, no further empty batch is proposed for the sake of expired transactions.
-    expiry_at: Instant,
-    due: Option<Instant>,
-    /// Something was completed since the last judging.
-    completed: bool,
-}
-
-impl Proposals {
-    pub fn new(now: Instant) -> Proposals {
-        Proposals {
-            waiting: BTreeMap::new(),
-            placed: BTreeMap::new(),
-            ids: BTreeMap::new(),
-            last_time: 0,
-            ready_since: None,
-            expiry_at: now,
-            due: None,
-            completed: false,
-        }
-    }
-
-    /// No batch that is proposed here has a time before this.
-    pub fn set_last_time(&mut self, time: UnixMillis) {
-        self.last_time = self.last_time.max(time);
-    }
-
-    /// A batch occupies a live slot.
-    pub fn place(&mut self, sequence: Sequence, batch: &Batch) {
-        for id in batch.ids.iter() {
-            self.placed.entry(*id).or_insert(sequence);
-        }
-        self.ids.insert(sequence, batch.ids.to_vec());
-    }
-
-    /// The pool has this many transactions that could be proposed.
-    pub fn note_ready(&mut self, now: Instant, count: usize) {
-        if count == 0 {
-            self.ready_since = None;
-        } else {
-            self.ready_since.get_or_insert(now);
-        }
-    }
-
-    /// Some batch has all its bodies now.
-    pub fn note_completed(&mut self) {
-        self.completed = true;
-    }
-
-    /// The block of this sequence is executed: its slot is live no longer, and nothing below is.
-    pub fn executed(&mut self, sequence: Sequence) {
-        self.waiting = self.waiting.split_off(&sequence.next());
-        let live = self.ids.split_off(&sequence.next());
-        for (sequence, ids) in std::mem::replace(&mut self.ids, live) {
-            for id in ids {
-                if self.placed.get(&id) == Some(&sequence) {
-                    self.placed.remove(&id);
-                }
-            }
-        }
-    }
-
-    pub fn next_due(&self) -> Option<Instant> {
-        self.due
-    }
-
-    fn hasten(&mut self, at: Instant) {
-        self.due = Some(self.due.map_or(at, |due| due.min(at)));
-    }
-}
 
 impl Replica {
     /// The engine asks whether a fresh batch may be voted for.

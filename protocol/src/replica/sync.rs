@@ -1,55 +1,20 @@
 //! Catching up by blocks (PROTOCOL 4.3), from one source at a time.
 
-use std::time::Duration;
-
-use quorate_crypto::encode::BoundedVec;
-
-use super::{Output, Replica, SyncMessage, message::content_of, send};
-use crate::{
-    document::{Body, CertifiedBlock},
-    id::{Height, NodeIndex, Sequence},
-    limits::{FRAME_BYTES_MAX, SYNC_BODIES_MAX},
-    pbft::{self, Synced, message::Content},
-    time::{Instant, Now},
+use super::{
+    core::{Replica, send},
+    message::{SyncMessage, content_of},
+    output::Output,
+    source::{ANSWER_WITHIN, Sync},
 };
-
-/// How long a source may take before another is asked.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+use crate::{
+    document::CertifiedBlock,
+    id::{NodeIndex, Sequence},
+    pbft::{self, Synced, message::Content},
+    time::Now,
+};
 
 /// How many synced blocks may wait for their execution before more are fetched.
 const AHEAD_MAX: u64 = 64;
-
-/// The state of catching up.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sync {
-    /// A height that at least one correct replica has reached; 0 while there is nothing to fetch.
-    target: Height,
-    asked: Option<(NodeIndex, Instant)>,
-    /// Which of the connected validators is asked.
-    source: usize,
-}
-
-impl Sync {
-    /// There is something to fetch.
-    pub fn start(&mut self, target: Height) {
-        self.target = self.target.max(target);
-    }
-
-    pub fn is_active(&self) -> bool {
-        self.target > Height::ZERO
-    }
-
-    pub fn next_due(&self) -> Option<Instant> {
-        self.asked.map(|(_, until)| until)
-    }
-
-    /// A block was executed: the source deserves its time anew.
-    pub fn progressed(&mut self, now: Instant) {
-        if let Some((_, until)) = &mut self.asked {
-            *until = now + ANSWER_WITHIN;
-        }
-    }
-}
 
 impl Replica {
     /// Asks for the next blocks, if some are missing and nobody is being asked.
@@ -109,23 +74,4 @@ impl Replica {
         let synced = Synced { height, header_hash: block.header.hash(), content, proof: block.proof };
         self.step(now, pbft::Input::Synced(synced), out);
     }
-}
-
-/// Bodies in parts that each fit a frame.
-pub(super) fn frames_of(bodies: Vec<Body>) -> Vec<BoundedVec<Body, SYNC_BODIES_MAX>> {
-    let mut frames = Vec::new();
-    let mut part: Vec<Body> = Vec::new();
-    let mut bytes = 0;
-    for body in bodies {
-        if !part.is_empty() && (bytes + body.size() > FRAME_BYTES_MAX / 2 || part.len() >= SYNC_BODIES_MAX) {
-            frames.extend(BoundedVec::try_from(std::mem::take(&mut part)).ok());
-            bytes = 0;
-        }
-        bytes += body.size();
-        part.push(body);
-    }
-    if !part.is_empty() {
-        frames.extend(BoundedVec::try_from(part).ok());
-    }
-    frames
 }

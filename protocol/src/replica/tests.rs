@@ -1,15 +1,29 @@
 //! What a replica votes for, fetches, forwards and proposes. One replica under test; the others are keys in our hands.
 
-use quorate_crypto::{key::SecretKey, signature::Verifier, signed::Signed};
+use std::{sync::Arc, time::Duration};
+
+use quorate_crypto::{
+    hash::Digest,
+    key::SecretKey,
+    signature::Verifier,
+    signed::{Signed, Verified},
+};
 
 use super::*;
 use crate::{
-    document::{AssetCode, Batch, Header, Operation, Outcome, Position, Transaction, Validator, ValidatorSet},
-    id::{Epoch, View},
-    pbft::{
-        Message,
-        message::{Ballot, PrePrepare, Proposal, VerifyContext},
+    document::{
+        AssetCode, Batch, Body, Header, Operation, Outcome, Parameters, Position, SignedTransaction, Transaction,
+        Validator, ValidatorSet,
     },
+    executed::ExecutedIds,
+    id::{Epoch, Height, NodeIndex, Sequence, TransactionId, View},
+    limits::BATCH_AGE_MS,
+    pbft::{
+        self, Message, Record,
+        message::{Ballot, Content, PrePrepare, Proposal, VerifyContext},
+    },
+    pool::{Admitted, Door},
+    time::{Instant, Now, UnixMillis},
 };
 
 const WALL: UnixMillis = 1_000_000;

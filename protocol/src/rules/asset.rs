@@ -2,8 +2,8 @@
 //!
 //! An asset's supply is the sum of its balances, before and after every transaction.
 
+use super::context::{Sender, StateView, Stop};
 use super::overlay::Overlay;
-use super::{Sender, StateView, Stop};
 use crate::api::code::Code;
 use crate::document::operation::{AssetCode, Role, Scale};
 use crate::document::state::AssetState;

@@ -3,8 +3,8 @@
 //! No admin changes its own membership. Whoever takes the role from an admin, or freezes it, therefore remains one
 //! itself, and a chain that starts with an admin always has one that is not frozen.
 
+use super::context::{Sender, StateView, Stop};
 use super::overlay::Overlay;
-use super::{Sender, StateView, Stop};
 use crate::api::code::Code;
 use crate::document::operation::{Role, Roles};
 use crate::document::state::MemberState;

@@ -5,43 +5,28 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `context` | what every rule works with |
 //! | [`overlay`] | reads once, collects writes, takes back those of a failed transaction |
 //! | `asset` | create, mint, burn, transfer |
 //! | `member` | register, roles, freeze |
 
 mod asset;
+mod context;
 mod member;
 pub mod overlay;
+
+pub use context::StateView;
 
 use crate::api::code::Code;
 use crate::document::block::{Outcome, Position, SkipReason};
 use crate::document::operation::Operation;
 use crate::document::state::{Change, MemberState};
 use crate::document::transaction::{Body, Transaction};
-use crate::id::TransactionId;
 use crate::store::StoreError;
 use crate::time::UnixMillis;
+use context::{Sender, Stop};
 use overlay::Overlay;
-use quorate_crypto::hash::Digest;
-use quorate_crypto::key::PublicKey;
 use std::collections::HashSet;
-
-/// What execution reads: the state before the block, and the executed ids of the validity window.
-pub trait StateView {
-    /// The value of a key.
-    ///
-    /// # Errors
-    ///
-    /// When the state cannot be read.
-    fn read(&mut self, key_hash: &Digest) -> Result<Option<&[u8]>, StoreError>;
-
-    /// Whether a block before this one executed the transaction.
-    ///
-    /// # Errors
-    ///
-    /// When the index cannot be read.
-    fn is_executed(&mut self, id: &TransactionId, valid_until: UnixMillis) -> Result<bool, StoreError>;
-}
 
 /// What a block makes of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,26 +35,6 @@ pub struct Delta {
     pub positions: Vec<Position>,
     /// The keys whose values differ after the block, in the order of their hashes.
     pub changes: Vec<Change>,
-}
-
-/// Why a transaction does not apply.
-enum Stop {
-    /// It fails with this code.
-    Code(Code),
-    /// Nobody can say, since the state cannot be read.
-    Store(StoreError),
-}
-
-impl From<Code> for Stop {
-    fn from(code: Code) -> Stop {
-        Stop::Code(code)
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Stop {
-        Stop::Store(error)
-    }
 }
 
 /// Executes the bodies of a block whose time is `time`, in order. `validity_window` is in milliseconds.
@@ -141,12 +106,6 @@ fn apply_all(
     // The sender cannot change its own membership, so `sender` holds for all operations.
     let sender = Sender { key: transaction.sender, member: sender };
     transaction.operations.iter().try_for_each(|operation| apply(overlay, &sender, operation))
-}
-
-/// Who sent a transaction, and what it may do.
-struct Sender {
-    key: PublicKey,
-    member: MemberState,
 }
 
 fn apply(overlay: &mut Overlay<'_, impl StateView>, sender: &Sender, operation: &Operation) -> Result<(), Stop> {

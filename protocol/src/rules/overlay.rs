@@ -1,6 +1,6 @@
 //! The state as a block sees it: read once, changed in memory, and what a failed transaction did taken back.
 
-use super::StateView;
+use super::context::StateView;
 use crate::document::operation::AssetCode;
 use crate::document::state::{AssetState, Change, MemberState, StateKey};
 use crate::store::StoreError;

@@ -1,11 +1,11 @@
 //! A store in memory, for tests and the simulator.
 
-use super::{BlockCommit, Change, Head, StateReader, Store, StoreError};
+use super::contract::{BlockCommit, Head, StateReader, Store, StoreError};
 use crate::document::block::{Block, Header, Proof};
 use crate::document::certificate::Certificate;
 use crate::document::genesis::Genesis;
 use crate::document::operation::AssetCode;
-use crate::document::state::StateKey;
+use crate::document::state::{Change, StateKey};
 use crate::id::{Height, TransactionId};
 use quorate_crypto::encode::decode;
 use quorate_crypto::hash::Digest;

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_crypto::hash::{Digest, sha256};
 
-use super::JournalError;
+use super::error::JournalError;
 
 /// Frames begin at multiples of this many bytes, so that a write in flight shares no page with anything acknowledged.
 pub const PAGE_BYTES: usize = 4096;

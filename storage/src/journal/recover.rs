@@ -9,13 +9,32 @@ use std::sync::Arc;
 
 use quorate_crypto::hash::{Digest, sha256};
 
+use super::error::JournalError;
 use super::frame::{FrameHeader, HEADER_BYTES, PAGE_BYTES, SLOT_BYTES, Salt, SegmentHeader};
+use super::options::{Options, checked};
+use super::payload::Payload;
 use super::segment::{Active, Closed, Spares, copy_bytes, copy_name, number_of, segment_name, segment_number};
-use super::{Journal, JournalError, Options, Payload, Recovered};
+use super::writer::Journal;
 use crate::files::Files;
 
 /// No segment file is read beyond this many bytes, whatever its size.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+
+/// What [`Journal::open`] found.
+pub enum Recovered<J> {
+    /// Everything that was ever acknowledged and still matters.
+    Whole {
+        /// Ready for the next entry.
+        journal: Journal<J>,
+        /// All entries in the order in which they were appended. Later ones override earlier ones.
+        entries: Vec<J>,
+    },
+    /// Votes may be missing, so that the replica must not vote in this epoch (PROTOCOL 6.4). Nothing on disk was changed.
+    Amnesiac {
+        /// What is missing or damaged.
+        reason: String,
+    },
+}
 
 /// Why reading ends early.
 enum Stop {
@@ -51,8 +70,23 @@ struct Unnoted {
     bytes: Vec<u8>,
 }
 
-/// See [`Journal::open`].
-pub fn open<J: Payload>(
+impl<J: Payload> Journal<J> {
+    /// Reads the journal and makes it ready for the next entry. `low` is the height up to which the chain store holds
+    /// every block with its certificate (0 when none): damage to what only concerns heights up to there does no harm.
+    ///
+    /// # Errors
+    /// When the disk fails, or the journal is of another version or of another key. Damage is no error, but [`Recovered::Amnesiac`].
+    pub fn open(
+        files: Arc<dyn Files>,
+        identity: Digest,
+        low: u64,
+        options: Options,
+    ) -> Result<Recovered<J>, JournalError> {
+        open(files, identity, low, checked(options)?)
+    }
+}
+
+fn open<J: Payload>(
     files: Arc<dyn Files>,
     identity: Digest,
     low: u64,

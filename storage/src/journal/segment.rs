@@ -5,8 +5,10 @@ use std::hash::BuildHasher;
 
 use quorate_crypto::hash::Digest;
 
+use super::error::JournalError;
 use super::frame::{self, HEADER_BYTES, PAGE_BYTES, SLOT_BYTES, Salt, SegmentHeader};
-use super::{Frame, JournalError, Options};
+use super::options::Options;
+use super::packing::Frame;
 use crate::files::{Files, Handle};
 
 const SEGMENT: &str = "segment-";

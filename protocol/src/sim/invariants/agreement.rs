@@ -1,6 +1,6 @@
 //! AG: no two correct nodes have different blocks at one height.
 
-use super::{Invariant, Observation, Promise, Violation, header_hash_at};
+use super::promise::{Invariant, Observation, Promise, Violation, header_hash_at};
 use crate::id::{Height, NodeIndex};
 use quorate_crypto::Digest;
 use std::collections::BTreeMap;

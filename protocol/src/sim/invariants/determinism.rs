@@ -1,6 +1,6 @@
 //! DT: equal blocks give equal states and receipts.
 
-use super::{Invariant, Observation, Promise, Violation};
+use super::promise::{Invariant, Observation, Promise, Violation};
 use crate::document::{Block, Genesis, Header};
 use crate::id::{Height, NodeIndex};
 use crate::ledger::Ledger;

@@ -3,7 +3,7 @@
 //! A receipt is certified by CHECKPOINTs, and each of them says that its sender holds the block durably. So a block whose
 //! CHECKPOINT has left a node is on that node's disk after every crash, and a certified block is on every disk at the end.
 
-use super::{Invariant, Observation, Promise, Violation, header_hash_at};
+use super::promise::{Invariant, Observation, Promise, Violation, header_hash_at};
 use crate::document::Genesis;
 use crate::id::{Height, NodeIndex};
 use crate::pbft::Message;

@@ -1,6 +1,6 @@
 //! EO: a transaction has at most one receipt, for ever, everywhere the same.
 
-use super::{Invariant, Observation, Promise, Violation};
+use super::promise::{Invariant, Observation, Promise, Violation};
 use crate::document::Outcome;
 use crate::id::{Height, TransactionId};
 use std::collections::BTreeMap;

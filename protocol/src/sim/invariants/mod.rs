@@ -7,6 +7,7 @@ mod agreement;
 mod determinism;
 mod durability;
 mod exactly_once;
+mod promise;
 mod supply;
 #[cfg(test)]
 mod tests;
@@ -16,120 +17,11 @@ pub use agreement::Agreement;
 pub use determinism::Determinism;
 pub use durability::Durability;
 pub use exactly_once::ExactlyOnce;
+pub use promise::{Invariant, Observation, Promise, Violation};
 pub use supply::Supply;
 pub use votes::Votes;
 
-use crate::document::{Block, Genesis};
-use crate::id::{Height, NodeIndex};
-use crate::replica::PeerMessage;
-use crate::store::Store;
-use quorate_crypto::Digest;
-use std::fmt;
-
-/// Which promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Promise {
-    /// AG: no two correct nodes have different blocks at one height.
-    Agreement,
-    /// EO: a transaction has at most one receipt, everywhere the same.
-    ExactlyOnce,
-    /// DT: equal blocks give equal states and receipts.
-    Determinism,
-    /// DU: what a client holds a receipt of survives every crash.
-    Durability,
-    /// PR: no key signs two digests for one place.
-    Votes,
-    /// VA: what is executed was signed by a member and was still valid.
-    Validity,
-    /// The units of an asset are conserved.
-    Supply,
-    /// A correct node never stops itself while at most f are faulty.
-    Availability,
-}
-
-impl fmt::Display for Promise {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Promise::Agreement => "agreement (AG)",
-            Promise::ExactlyOnce => "exactly once (EO)",
-            Promise::Determinism => "determinism (DT)",
-            Promise::Durability => "durability (DU)",
-            Promise::Votes => "one vote per place (PR)",
-            Promise::Validity => "validity (VA)",
-            Promise::Supply => "conservation of supply",
-            Promise::Availability => "availability of correct nodes",
-        })
-    }
-}
-
-/// A promise that was broken, and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// Which.
-    pub promise: Promise,
-    /// What was seen, for people.
-    pub detail: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is broken: {}", self.promise, self.detail)
-    }
-}
-
-/// Something that happened in a world.
-#[derive(Clone, Copy)]
-pub enum Observation<'a> {
-    /// A block has become durable at a node.
-    Executed {
-        /// Where.
-        node: NodeIndex,
-        /// The block.
-        block: &'a Block,
-        /// The node's store, the block included.
-        store: &'a dyn Store,
-    },
-    /// A message has left a node.
-    Released {
-        /// Which node.
-        node: NodeIndex,
-        /// The message.
-        message: &'a PeerMessage,
-    },
-    /// A node has put a certificate beside a block: clients may hold receipts of it from now on.
-    Certified {
-        /// Where.
-        node: NodeIndex,
-        /// The block's height.
-        height: Height,
-        /// The hash of its header there.
-        header_hash: Digest,
-    },
-    /// A node has crashed; this is what lies on its disk.
-    Crashed {
-        /// Which node.
-        node: NodeIndex,
-        /// Its store.
-        store: &'a dyn Store,
-    },
-    /// The world ends: everything has healed, and all nodes have caught up.
-    Ended {
-        /// The stores of all nodes.
-        stores: &'a [&'a dyn Store],
-        /// What the chain began with.
-        genesis: &'a Genesis,
-    },
-}
-
-/// A checker of one promise.
-pub trait Invariant: Send {
-    /// Looks at one observation.
-    ///
-    /// # Errors
-    ///
-    /// The violation, if the promise is broken by it.
-    fn observe(&mut self, observation: Observation<'_>) -> Result<(), Violation>;
-}
+use crate::document::Genesis;
 
 /// All checkers.
 #[must_use]
@@ -142,10 +34,4 @@ pub fn all(genesis: &Genesis) -> Vec<Box<dyn Invariant>> {
         Box::new(Durability::new(genesis)),
         Box::new(Supply::new(genesis)),
     ]
-}
-
-/// The header hash at a height of a store that must be readable.
-fn header_hash_at(store: &dyn Store, height: Height) -> Option<Digest> {
-    let header = store.header(height).expect("a simulated store can be read");
-    header.map(|header| header.hash())
 }

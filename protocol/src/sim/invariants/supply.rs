@@ -1,6 +1,6 @@
 //! The units of an asset are conserved: its balances add up to its supply, and transfers leave the supply alone.
 
-use super::{Invariant, Observation, Promise, Violation};
+use super::promise::{Invariant, Observation, Promise, Violation};
 use crate::document::{AssetCode, AssetState, Genesis, Operation, StateKey};
 use crate::id::Height;
 use crate::store::Store;

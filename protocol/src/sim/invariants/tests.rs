@@ -1,15 +1,16 @@
 //! The alarm itself is tested: each checker is shown a history that keeps its promise and one that breaks it.
 
 use super::*;
-use crate::document::{Certificate, Change, Checkpoint, Outcome, Proof, SkipReason, StateKey};
-use crate::id::{Epoch, Sequence, View};
+use crate::document::{Block, Certificate, Change, Checkpoint, Outcome, Proof, SkipReason, StateKey};
+use crate::id::{Epoch, Height, NodeIndex, Sequence, View};
 use crate::pbft::Message;
 use crate::pbft::message::{Ballot, Commit, CommitCertificate, Content, Prepare};
+use crate::replica::PeerMessage;
 use crate::sim::genesis::usd;
 use crate::sim::{World, WorldConfig, transfer};
-use crate::store::{BlockCommit, MemoryStore};
+use crate::store::{BlockCommit, MemoryStore, Store};
 use crate::time::Instant;
-use quorate_crypto::{SecretKey, Signable, Signed, encode};
+use quorate_crypto::{Digest, SecretKey, Signable, Signed, encode};
 use std::time::Duration;
 
 const V0: NodeIndex = NodeIndex(0);

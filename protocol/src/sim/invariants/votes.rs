@@ -1,6 +1,6 @@
 //! PR: no key signs two digests for one (epoch, view, sequence, phase), restarts included.
 
-use super::{Invariant, Observation, Promise, Violation};
+use super::promise::{Invariant, Observation, Promise, Violation};
 use crate::id::{Epoch, Sequence, View};
 use crate::pbft::Message;
 use crate::pbft::message::Ballot;

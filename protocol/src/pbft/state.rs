@@ -1,0 +1,105 @@
+//! Everything of an engine that changes, as plain values: its canonical bytes are the fingerprint.
+
+use std::collections::BTreeMap;
+
+use borsh::BorshSerialize;
+use quorate_crypto::{hash::Digest, signed::Signed};
+
+use super::{
+    input::Synced,
+    message::{Commit, Prepare},
+    output::Ticket,
+    slot::Slot,
+    tally::Tally,
+    timer::Timer,
+};
+use crate::{
+    document::{Certificate, Checkpoint},
+    id::{Height, NodeIndex, Sequence, View},
+    time::Instant,
+};
+
+/// Everything that changes. Its canonical bytes are the fingerprint.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct State {
+    pub view: View,
+    pub active: bool,
+    /// h: a multiple of K (or the boundary) whose block and certificate are durable here.
+    pub low: Height,
+    /// The highest block that is durable here.
+    pub executed: Height,
+    /// The highest block whose execution was asked for.
+    pub delivered: Height,
+    /// Slots of low < n <= low + L.
+    pub slots: BTreeMap<Sequence, Slot>,
+    /// Blocks that synchronisation proved final, above `delivered`.
+    pub synced: BTreeMap<Height, Synced>,
+    /// Blocks that were delivered and are not executed yet.
+    pub executing: BTreeMap<Height, Executing>,
+    /// Recent executed blocks, and older ones that still lack a certificate.
+    pub blocks: BTreeMap<Height, BlockState>,
+    /// CHECKPOINTs for heights that are not executed here yet, at most 2 L above the low watermark.
+    pub early: BTreeMap<Height, Tally<Checkpoint>>,
+    /// What each validator last said of itself.
+    pub peers: BTreeMap<NodeIndex, Peer>,
+    /// The next sequence that this replica proposes while it is the primary.
+    pub next_sequence: Sequence,
+    pub pending: BTreeMap<Ticket, Pending>,
+    pub next_ticket: u64,
+    /// `executed` at the last STATUS: no progress since means that votes alone do not bring what is missing.
+    pub executed_at_status: Height,
+    pub status_timer: Timer,
+    pub halted: Option<String>,
+}
+
+/// What a record that is on its way to the disk will mean once it is there.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) enum Pending {
+    /// A proposal, and with it this replica's PREPARE if it is a backup.
+    Accepted { view: View, sequence: Sequence, prepare: Option<Signed<Prepare>> },
+    /// A prepared certificate, and with it this replica's COMMIT.
+    Prepared(Signed<Commit>),
+    /// The floor, and with it this replica's CHECKPOINT.
+    Checkpoint(Signed<Checkpoint>),
+}
+
+impl Pending {
+    /// Whether this is the CHECKPOINT of that height on its way to the disk.
+    pub(super) fn is_checkpoint_of(&self, height: Height) -> bool {
+        matches!(self, Pending::Checkpoint(signed) if signed.body.height == height)
+    }
+}
+
+/// A delivered block that is not executed yet.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct Executing {
+    /// Digest of its batch.
+    pub digest: Digest,
+    /// Header hash and certificate, where it came by synchronisation with one.
+    pub certified: Option<(Digest, Certificate)>,
+}
+
+/// An executed block on its way to a certificate.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct BlockState {
+    /// Digest of its batch.
+    pub digest: Digest,
+    /// The header that this replica computed.
+    pub header_hash: Digest,
+    /// CHECKPOINTs of its height; this replica's own once the floor is durable.
+    pub checkpoints: Tally<Checkpoint>,
+    /// q CHECKPOINTs for `header_hash`.
+    pub certificate: Option<Certificate>,
+}
+
+/// What a validator last said of itself.
+#[derive(Clone, Debug, Default, BorshSerialize)]
+pub(super) struct Peer {
+    /// Its low watermark, the highest that it ever named.
+    pub low: Height,
+    /// The highest height that it ever named as executed, by STATUS or by CHECKPOINT.
+    pub executed: Height,
+    /// When its STATUS was last answered.
+    #[borsh(skip)]
+    pub answered: Option<Instant>,
+}

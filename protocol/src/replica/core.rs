@@ -1,0 +1,390 @@
+//! The replica's state, and the one match on its inputs.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::Verified};
+
+use super::{
+    bodies::Bodies,
+    durable::DurableState,
+    input::{ExecutionResult, Input},
+    message::{PeerMessage, SyncMessage, frames_of},
+    output::{ExecutionJob, JournalEntry, Output},
+    proposals::Proposals,
+    source::Sync,
+};
+use crate::{
+    document::{Body, Parameters, Proof, SignedTransaction},
+    id::{Height, NodeIndex, Sequence, TransactionId},
+    limits::{BATCH_AGE_MS, CLAIMS_MAX},
+    pbft::{self, Durable, Engine, Record, message::Content, status::EngineStatus},
+    pool::{Admitted, Door, Load, Pool, PoolConfig},
+    time::{Instant, Now, UnixMillis},
+};
+
+/// What a replica is told once.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// The engine's part: the validator set and this replica's place in it.
+    pub engine: pbft::Config,
+    /// The chain's parameters.
+    pub parameters: Parameters,
+    /// The pool's bounds.
+    pub pool: PoolConfig,
+    /// How long the first transaction of a batch waits for others while batches are in flight.
+    pub batch_age: Duration,
+}
+
+impl ReplicaConfig {
+    /// The defaults for a chain's parameters.
+    pub fn new(engine: pbft::Config, parameters: Parameters) -> ReplicaConfig {
+        let pool = PoolConfig::new(&parameters);
+        ReplicaConfig { engine, parameters, pool, batch_age: Duration::from_millis(BATCH_AGE_MS) }
+    }
+}
+
+/// What a replica says of itself.
+#[derive(Clone, Debug)]
+pub struct ReplicaStatus {
+    /// The engine's counters.
+    pub engine: EngineStatus,
+    /// What is pending in the pool.
+    pub pool: Load,
+    /// Validators whose links are up.
+    pub connected: BTreeSet<NodeIndex>,
+    /// Whether blocks are being fetched.
+    pub catching_up: bool,
+    /// The head's block time, Unix milliseconds.
+    pub head_time: UnixMillis,
+}
+
+/// See the module's documentation.
+#[derive(Clone)]
+pub struct Replica {
+    pub(super) config: ReplicaConfig,
+    pub(super) engine: Engine,
+    pub(super) pool: Pool,
+    pub(super) bodies: Bodies,
+    pub(super) proposals: Proposals,
+    pub(super) sync: Sync,
+    /// Final batches in order of height whose bodies are not all here.
+    executions: VecDeque<Execution>,
+    pub(super) connected: BTreeSet<NodeIndex>,
+    pub(super) head_time: UnixMillis,
+    claims_at: Instant,
+}
+
+/// A final batch that waits for its bodies, or for the ones before it.
+#[derive(Clone, Debug)]
+struct Execution {
+    height: Height,
+    content: Content,
+    proof: Proof,
+    expected: Option<Digest>,
+}
+
+impl Replica {
+    /// A replica as of its last crash. `key` signs its votes. Its first deadline is at once.
+    pub fn recover(config: ReplicaConfig, key: SecretKey, durable: DurableState, now: Now) -> Replica {
+        let mut pool = Pool::new(config.pool.clone(), durable.executed_ids);
+        let mut bodies = Bodies::default();
+        let mut proposals = Proposals::new(now.monotonic);
+        proposals.set_last_time(durable.head_time);
+        for entry in durable.entries.iter().flatten() {
+            let Record::Accepted { proposal, .. } = &entry.record else { continue };
+            let Content::Batch(batch) = &proposal.content else { continue };
+            let ballot = proposal.ballot();
+            if Height::from(ballot.sequence) <= durable.executed {
+                continue;
+            }
+            pool.mark(ballot.sequence, &batch.ids);
+            let proposer = config.engine.validators.primary(ballot.epoch, ballot.view);
+            bodies.want((ballot.sequence, ballot.digest), batch, proposer, &pool, now.monotonic);
+            for body in &entry.bodies {
+                bodies.supply(body);
+            }
+            proposals.place(ballot.sequence, batch);
+            proposals.set_last_time(batch.time);
+        }
+        let records = durable.entries.map(|entries| entries.into_iter().map(|entry| entry.record).collect());
+        let engine_durable = Durable { records, low: durable.low, executed: durable.executed, blocks: durable.blocks };
+        let engine = Engine::recover(config.engine.clone(), key, engine_durable, now.monotonic);
+        Replica {
+            config,
+            engine,
+            pool,
+            bodies,
+            proposals,
+            sync: Sync::default(),
+            executions: VecDeque::new(),
+            connected: BTreeSet::new(),
+            head_time: durable.head_time,
+            claims_at: now.monotonic,
+        }
+    }
+
+    /// The only way in. Total: no input of a peer or client makes it panic.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Peer { from, message } => self.on_peer(now, from, message, out),
+            Input::Submitted { transactions, door } => self.on_submitted(now, transactions, door, out),
+            Input::Durable(ticket) => self.step(now, pbft::Input::Durable(ticket), out),
+            Input::Executed(Ok(result)) => self.on_executed(now, *result, out),
+            Input::Executed(Err(error)) => {
+                self.engine.stop(format!("a block could not be executed or written: {error}"));
+                out.push(Output::Halt { reason: format!("a block could not be executed or written: {error}") });
+            }
+            Input::Anchored(height) => self.step(now, pbft::Input::Anchored(height), out),
+            Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
+            Input::PeerDown(peer) => {
+                self.connected.remove(&peer);
+            }
+            Input::Deadline => {}
+        }
+        self.run_timers(now, out);
+    }
+
+    /// When this replica wants an [`Input::Deadline`], if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let claims = (self.pool.pending().count > 0).then_some(self.claims_at);
+        let asks = if self.connected.is_empty() { None } else { self.bodies.next_due() };
+        let timers = [self.engine.next_deadline(), self.proposals.next_due(), self.sync.next_due(), claims, asks];
+        timers.into_iter().flatten().min()
+    }
+
+    /// What this replica says of itself.
+    pub fn status(&self) -> ReplicaStatus {
+        ReplicaStatus {
+            engine: self.engine.status(),
+            pool: self.pool.pending(),
+            connected: self.connected.clone(),
+            catching_up: self.sync.is_active(),
+            head_time: self.head_time,
+        }
+    }
+
+    /// The engine, to look at.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The pool, to look at.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Everything that is due by time, and everything that an input may have made possible.
+    fn run_timers(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.engine.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
+            self.step(now, pbft::Input::Deadline, out);
+        }
+        self.judge_waiting(now, out);
+        for (to, ids) in self.bodies.due(now.monotonic, &self.connected) {
+            if let Ok(ids) = BoundedVec::try_from(ids) {
+                send(to, SyncMessage::FetchBodies(ids), out);
+            }
+        }
+        self.send_claims(now, out);
+        self.run_sync(now, out);
+        self.try_propose(now, out);
+    }
+
+    /// Hands one input to the engine and does what it says, until nothing more follows.
+    pub(super) fn step(&mut self, now: Now, input: pbft::Input, out: &mut Vec<Output>) {
+        let mut answers = Vec::new();
+        self.engine.handle(now.monotonic, input, &mut answers);
+        for answer in answers {
+            self.obey(now, answer, out);
+        }
+    }
+
+    fn obey(&mut self, now: Now, wish: pbft::Output, out: &mut Vec<Output>) {
+        match wish {
+            pbft::Output::Send { to, message } => {
+                out.push(Output::Send { to, message: Arc::new(PeerMessage::Pbft(message)) });
+            }
+            pbft::Output::Broadcast(message) => out.push(Output::Broadcast(Arc::new(PeerMessage::Pbft(message)))),
+            pbft::Output::Check { sequence, content } => self.on_check(now, sequence, content, out),
+            pbft::Output::Persist { record, release, ticket } => {
+                let entry = Box::new(self.journal_entry(record));
+                let release = release.into_iter().map(|message| Arc::new(PeerMessage::Pbft(message))).collect();
+                out.push(Output::Persist { entry, release, ticket });
+            }
+            pbft::Output::Execute { height, content, proof, expected } => {
+                if let Content::Batch(batch) = &content {
+                    let key = (Sequence::from(height), content.digest());
+                    self.bodies.want(key, batch, self.engine.primary(), &self.pool, now.monotonic);
+                }
+                self.executions.push_back(Execution { height, content, proof, expected });
+                self.try_execute(out);
+            }
+            pbft::Output::Certify { height, certificate, anchor } => {
+                out.push(Output::Certify { height, certificate, anchor });
+            }
+            pbft::Output::Trim { low, carry } => {
+                let carry = carry.into_iter().map(|record| JournalEntry { record, bodies: Vec::new() }).collect();
+                out.push(Output::Trim { low, carry });
+            }
+            pbft::Output::ServeCertificate { to, height } => {
+                out.push(Output::Serve { to, request: SyncMessage::FetchCertificate { height } });
+            }
+            pbft::Output::Behind { target } => self.sync.start(target),
+            pbft::Output::Note(note) => out.push(Output::Note(note)),
+            pbft::Output::Halt { reason } => out.push(Output::Halt { reason }),
+        }
+    }
+
+    /// The bodies that a vote vouches for stand beside its record. For an executed batch they are in the store already.
+    fn journal_entry(&self, record: Record) -> JournalEntry {
+        let bodies = match &record {
+            Record::Accepted { proposal, .. } => {
+                let ballot = proposal.ballot();
+                self.bodies.complete(&(ballot.sequence, ballot.digest)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        JournalEntry { record, bodies }
+    }
+
+    fn on_peer(&mut self, now: Now, from: NodeIndex, message: Verified<PeerMessage>, out: &mut Vec<Output>) {
+        match message.part::<pbft::Message>().map_err(Verified::into_inner) {
+            Ok(message) => self.step(now, pbft::Input::Message(Box::new(message)), out),
+            Err(PeerMessage::Sync(message)) => self.on_sync(now, from, message, out),
+            Err(PeerMessage::Pbft(_)) => {}
+        }
+    }
+
+    fn on_sync(&mut self, now: Now, from: NodeIndex, message: SyncMessage, out: &mut Vec<Output>) {
+        match message {
+            // The edge hands claims in one by one, as `Input::Submitted`.
+            SyncMessage::Claims(_) => {}
+            SyncMessage::FetchBodies(ids) => self.on_fetch_bodies(from, &ids, out),
+            SyncMessage::Bodies(bodies) => {
+                bodies.iter().for_each(|body| self.supply(body));
+                self.try_execute(out);
+            }
+            SyncMessage::Blocks(blocks) => self.on_blocks(now, from, blocks.into_inner(), out),
+            request @ (SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. }) => {
+                out.push(Output::Serve { to: from, request });
+            }
+        }
+    }
+
+    fn on_submitted(
+        &mut self,
+        now: Now,
+        transactions: Vec<Verified<SignedTransaction>>,
+        door: Door,
+        out: &mut Vec<Output>,
+    ) {
+        let mut fresh = Vec::new();
+        for transaction in transactions {
+            let id = transaction.id();
+            let result = self.pool.admit(now, self.head_time, transaction, door);
+            if let Ok(Admitted::New) = result
+                && let Some(body) = self.pool.get(&id)
+            {
+                self.supply(&body);
+                fresh.push(body);
+            }
+            if door == Door::Client {
+                out.push(Output::Admission { id, result });
+            }
+        }
+        if door == Door::Client && !fresh.is_empty() {
+            out.push(Output::Gossip(fresh));
+        }
+        self.proposals.note_ready(now.monotonic, self.pool.ready().count);
+        self.try_execute(out);
+    }
+
+    /// A verified body: every pinned batch that lacks it has it from here on.
+    pub(super) fn supply(&mut self, body: &Body) {
+        if self.bodies.supply(body) {
+            self.proposals.note_completed();
+        }
+    }
+
+    /// Passes final batches on in order, as far as their bodies are here.
+    fn try_execute(&mut self, out: &mut Vec<Output>) {
+        while let Some(next) = self.executions.front() {
+            let key = (Sequence::from(next.height), next.content.digest());
+            let bodies = match &next.content {
+                Content::Null => Vec::new(),
+                Content::Batch(_) => match self.bodies.complete(&key) {
+                    Some(bodies) => bodies,
+                    None => return,
+                },
+            };
+            let Some(Execution { height, content, proof, expected }) = self.executions.pop_front() else { return };
+            out.push(Output::Execute(Box::new(ExecutionJob { height, content, bodies, proof, expected })));
+        }
+    }
+
+    fn on_executed(&mut self, now: Now, result: ExecutionResult, out: &mut Vec<Output>) {
+        let height = result.header.height;
+        let sequence = Sequence::from(height);
+        self.head_time = self.head_time.max(result.header.time);
+        self.step(now, pbft::Input::Executed { height, header_hash: result.header_hash }, out);
+        self.pool.settle(now, sequence, &result.positions, &result.valid_untils);
+        self.pool.expire(now, self.head_time);
+        self.proposals.executed(sequence);
+        self.bodies.release(sequence);
+        self.sync.progressed(now.monotonic);
+    }
+
+    fn on_peer_up(&mut self, now: Now, peer: NodeIndex, out: &mut Vec<Output>) {
+        self.connected.insert(peer);
+        let status = self.engine.status();
+        if peer == status.primary {
+            self.pool.primary_link_returned((status.epoch, status.view));
+            self.claims_at = now.monotonic;
+        }
+        self.step(now, pbft::Input::PeerUp(peer), out);
+    }
+
+    fn on_fetch_bodies(&self, from: NodeIndex, ids: &[TransactionId], out: &mut Vec<Output>) {
+        let mut missing: BTreeSet<TransactionId> = ids.iter().copied().collect();
+        let mut found: Vec<Body> = self.bodies.pinned(&missing);
+        for body in &found {
+            missing.remove(&body.id());
+        }
+        let pooled: BTreeMap<TransactionId, Body> =
+            missing.iter().filter_map(|id| self.pool.get(id).map(|body| (*id, body))).collect();
+        missing.retain(|id| !pooled.contains_key(id));
+        found.extend(pooled.into_values());
+        for part in frames_of(found) {
+            send(from, SyncMessage::Bodies(part), out);
+        }
+        let rest: Vec<TransactionId> = missing.into_iter().collect();
+        if let (false, Ok(rest)) = (rest.is_empty(), BoundedVec::try_from(rest)) {
+            out.push(Output::Serve { to: from, request: SyncMessage::FetchBodies(rest) });
+        }
+    }
+
+    /// Each sender's oldest transaction goes straight to the primary once it has waited (PROTOCOL 5.6), whatever gossip
+    /// lost.
+    fn send_claims(&mut self, now: Now, out: &mut Vec<Output>) {
+        if now.monotonic < self.claims_at || self.pool.pending().count == 0 {
+            return;
+        }
+        self.claims_at = now.monotonic + self.config.pool.forward_timeout / 4;
+        let primary = self.engine.primary();
+        if self.engine.is_primary() || !self.connected.contains(&primary) {
+            return;
+        }
+        let status = self.engine.status();
+        let due = self.pool.claims_due(now, (status.epoch, status.view), CLAIMS_MAX);
+        if let (false, Ok(claims)) = (due.is_empty(), BoundedVec::try_from(due)) {
+            send(primary, SyncMessage::Claims(claims), out);
+        }
+    }
+}
+
+pub(super) fn send(to: NodeIndex, message: SyncMessage, out: &mut Vec<Output>) {
+    out.push(Output::Send { to, message: Arc::new(PeerMessage::Sync(message)) });
+}

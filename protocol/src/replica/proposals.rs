@@ -1,0 +1,98 @@
+//! Proposals in flight, as plain values: what waits for its verdict, which ids stand where, when to look again.
+
+use std::collections::BTreeMap;
+
+use super::bodies::Key;
+use crate::{
+    document::Batch,
+    id::{Sequence, TransactionId},
+    time::{Instant, UnixMillis},
+};
+
+/// A fresh batch that was proposed to this replica and is not judged yet.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub key: Key,
+    pub batch: Batch,
+}
+
+/// Proposals in flight, made here or judged here.
+#[derive(Clone, Debug)]
+pub(super) struct Proposals {
+    pub waiting: BTreeMap<Sequence, Waiting>,
+    /// Ids in live slots of this view; an id belongs to one of them only.
+    pub placed: BTreeMap<TransactionId, Sequence>,
+    pub ids: BTreeMap<Sequence, Vec<TransactionId>>,
+    /// The latest time that any batch proposed here had.
+    pub last_time: UnixMillis,
+    /// Since when something waits in the pool to be proposed.
+    pub ready_since: Option<Instant>,
+    /// Before this, no further empty batch is proposed for the sake of expired transactions.
+    pub expiry_at: Instant,
+    pub due: Option<Instant>,
+    /// Something was completed since the last judging.
+    pub completed: bool,
+}
+
+impl Proposals {
+    pub fn new(now: Instant) -> Proposals {
+        Proposals {
+            waiting: BTreeMap::new(),
+            placed: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            last_time: 0,
+            ready_since: None,
+            expiry_at: now,
+            due: None,
+            completed: false,
+        }
+    }
+
+    /// No batch that is proposed here has a time before this.
+    pub fn set_last_time(&mut self, time: UnixMillis) {
+        self.last_time = self.last_time.max(time);
+    }
+
+    /// A batch occupies a live slot.
+    pub fn place(&mut self, sequence: Sequence, batch: &Batch) {
+        for id in batch.ids.iter() {
+            self.placed.entry(*id).or_insert(sequence);
+        }
+        self.ids.insert(sequence, batch.ids.to_vec());
+    }
+
+    /// The pool has this many transactions that could be proposed.
+    pub fn note_ready(&mut self, now: Instant, count: usize) {
+        if count == 0 {
+            self.ready_since = None;
+        } else {
+            self.ready_since.get_or_insert(now);
+        }
+    }
+
+    /// Some batch has all its bodies now.
+    pub fn note_completed(&mut self) {
+        self.completed = true;
+    }
+
+    /// The block of this sequence is executed: its slot is live no longer, and nothing below is.
+    pub fn executed(&mut self, sequence: Sequence) {
+        self.waiting = self.waiting.split_off(&sequence.next());
+        let live = self.ids.split_off(&sequence.next());
+        for (sequence, ids) in std::mem::replace(&mut self.ids, live) {
+            for id in ids {
+                if self.placed.get(&id) == Some(&sequence) {
+                    self.placed.remove(&id);
+                }
+            }
+        }
+    }
+
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    pub fn hasten(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
