@@ -400,8 +400,7 @@ fn start_threads(opened: Opened, shared: &Shared) -> Result<Started, StartError>
     };
     let (execute, thread) = Executor::start(ledger, around, &shared.stopping).map_err(StartError::Threads)?;
     threads.push(thread);
-    let (serve, thread) = serve::start(store, outbound.clone(), shared.clock, Arc::clone(&shared.counters), halt)
-        .map_err(StartError::Threads)?;
+    let (serve, thread) = serve::start(store, outbound.clone(), halt).map_err(StartError::Threads)?;
     threads.push(thread);
     let begin = Begin {
         persist,

@@ -8,7 +8,6 @@ use super::{
     engine::Engine,
     evidence::Evidence,
     message::{CertifiedCheckpoint, Message},
-    normal::evidence,
     output::{Note, Output},
     record::{DurableBlock, Record},
     state::{BlockState, Executing, Pending},
@@ -33,6 +32,7 @@ impl Engine {
             return self.halt_diverged(height, header_hash, *certified, out);
         }
         self.state.executed = height;
+        let was_voting = self.safety.is_voting();
         self.safety.set_executed(height);
         let checkpoints = self.state.early.remove(&height).unwrap_or_default();
         self.state.blocks.insert(height, BlockState { digest, header_hash, checkpoints, certificate: None });
@@ -42,6 +42,10 @@ impl Engine {
         self.send_checkpoint(height, header_hash, out);
         self.try_certify(height, out);
         self.forget_old_blocks();
+        if !was_voting && self.safety.is_voting() {
+            // The blocks up to the floor are back (7.2).
+            self.check_all(out);
+        }
         self.check_again(Sequence::from(height), out);
         self.try_deliver(out);
     }
@@ -91,7 +95,7 @@ impl Engine {
         match tally.insert(index, signed.clone()) {
             Counted::New => self.try_certify(height, out),
             Counted::Known => {}
-            Counted::Conflict(first) => out.push(evidence(Evidence::Checkpoint(*first, signed))),
+            Counted::Conflict(first) => self.accuse(Evidence::Checkpoint(*first, signed), out),
         }
     }
 

@@ -1,6 +1,9 @@
 //! The engine's state, and the one match on its inputs.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use quorate_crypto::{
     encode::encode,
@@ -10,6 +13,7 @@ use quorate_crypto::{
 
 use super::{
     config::Config,
+    evidence::Evidence,
     input::{Input, Synced},
     message::Message,
     output::{Note, Output, Ticket},
@@ -62,6 +66,7 @@ impl Engine {
             next_ticket: 0,
             executed_at_status: durable.executed,
             status_timer,
+            noted: BTreeSet::new(),
             halted: None,
         };
         let mut engine = Engine { config, safety, state, now };
@@ -314,6 +319,14 @@ impl Engine {
         }
         self.state.synced.insert(synced.height, synced);
         self.try_deliver(out);
+    }
+
+    /// Tells of a liar, of each kind of lie once.
+    pub(super) fn accuse(&mut self, evidence: Evidence, out: &mut Vec<Output>) {
+        let index = self.index_of(&evidence.accused());
+        if index.is_some_and(|index| self.state.noted.insert((index, evidence.kind()))) {
+            out.push(Output::Note(Note::Evidence(Box::new(evidence))));
+        }
     }
 
     pub(super) fn halt(&mut self, reason: String, out: &mut Vec<Output>) {

@@ -19,7 +19,32 @@ pub enum Evidence {
     Checkpoint(Signed<Checkpoint>, Signed<Checkpoint>),
 }
 
+/// What somebody is accused of; of each kind one piece is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum Kind {
+    /// Two proposals.
+    PrePrepare,
+    /// Two PREPAREs.
+    Prepare,
+    /// Two COMMITs.
+    Commit,
+    /// Two CHECKPOINTs.
+    Checkpoint,
+    /// A PREPARE of the primary: harmless, and said once.
+    PrimaryPrepared,
+}
+
 impl Evidence {
+    /// What it is evidence of.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Evidence::PrePrepare(..) => Kind::PrePrepare,
+            Evidence::Prepare(..) => Kind::Prepare,
+            Evidence::Commit(..) => Kind::Commit,
+            Evidence::Checkpoint(..) => Kind::Checkpoint,
+        }
+    }
+
     /// The key that both parts accuse.
     pub fn accused(&self) -> PublicKey {
         match self {

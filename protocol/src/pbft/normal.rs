@@ -4,7 +4,7 @@ use quorate_crypto::{hash::Digest, signed::Signed};
 
 use super::{
     engine::Engine,
-    evidence::Evidence,
+    evidence::{Evidence, Kind},
     input::Verdict,
     message::{Ballot, Commit, CommitCertificate, Content, Message, Prepare, PreparedCertificate, Proposal},
     output::{Note, Output},
@@ -40,13 +40,10 @@ impl Engine {
         if !from_primary || ballot.view != self.state.view || !self.state.active || !self.in_window(ballot.sequence) {
             return;
         }
-        if proposal.content == Content::Null {
-            return out.push(refused(ballot.sequence, "null is legal only where a new view fills a gap"));
-        }
         if let Some(first) = &self.slot(ballot.sequence).acceptance {
             if first.proposal.ballot().digest != ballot.digest {
-                let evidence = Evidence::PrePrepare(first.proposal.pre_prepare.clone(), proposal.pre_prepare);
-                out.push(Output::Note(Note::Evidence(Box::new(evidence))));
+                let first = first.proposal.pre_prepare.clone();
+                self.accuse(Evidence::PrePrepare(first, proposal.pre_prepare), out);
             }
             return;
         }
@@ -56,6 +53,10 @@ impl Engine {
         }
         let content = proposal.content.clone();
         self.slot(ballot.sequence).acceptance = Some(Acceptance { proposal, stage: Stage::Checking });
+        if content == Content::Null {
+            let verdict = Verdict::Refused("null is legal only where a new view fills a gap".to_owned());
+            return self.on_checked(ballot.sequence, ballot.digest, verdict, out);
+        }
         self.check(ballot, content, out);
         self.try_commit(ballot.sequence, out);
     }
@@ -72,6 +73,14 @@ impl Engine {
             Some(_) => Verdict::Refused("another batch was executed at this sequence".to_owned()),
         };
         self.on_checked(ballot.sequence, ballot.digest, verdict, out);
+    }
+
+    /// This replica votes again: everything that was proposed meanwhile is looked at.
+    pub(super) fn check_all(&mut self, out: &mut Vec<Output>) {
+        let open: Vec<Sequence> = self.state.slots.keys().copied().collect();
+        for sequence in open {
+            self.check_again(sequence, out);
+        }
     }
 
     /// A block was executed while its proposal still waited for an answer: now the answer is known.
@@ -150,12 +159,15 @@ impl Engine {
         }
         if index == self.primary() {
             // 3.5: the primary's PRE-PREPARE is its vote; counting a PREPARE as well would count it twice.
-            return out.push(Output::Note(Note::PrimaryPrepared(Box::new(vote))));
+            if self.state.noted.insert((index, Kind::PrimaryPrepared)) {
+                out.push(Output::Note(Note::PrimaryPrepared(Box::new(vote))));
+            }
+            return;
         }
         match self.slot(ballot.sequence).prepares.insert(index, vote.clone()) {
             Counted::New => self.try_prepare(ballot.sequence, out),
             Counted::Known => {}
-            Counted::Conflict(first) => out.push(evidence(Evidence::Prepare(*first, vote))),
+            Counted::Conflict(first) => self.accuse(Evidence::Prepare(*first, vote), out),
         }
     }
 
@@ -207,7 +219,7 @@ impl Engine {
         match self.slot(ballot.sequence).commits.insert(index, vote.clone()) {
             Counted::New => self.try_commit(ballot.sequence, out),
             Counted::Known => {}
-            Counted::Conflict(first) => out.push(evidence(Evidence::Commit(*first, vote))),
+            Counted::Conflict(first) => self.accuse(Evidence::Commit(*first, vote), out),
         }
     }
 
@@ -236,8 +248,4 @@ impl Engine {
 
 fn refused(sequence: Sequence, reason: &str) -> Output {
     Output::Note(Note::Refused { sequence, reason: reason.to_owned() })
-}
-
-pub(super) fn evidence(evidence: Evidence) -> Output {
-    Output::Note(Note::Evidence(Box::new(evidence)))
 }

@@ -1,11 +1,12 @@
 //! Everything of an engine that changes, as plain values: its canonical bytes are the fingerprint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use borsh::BorshSerialize;
 use quorate_crypto::{hash::Digest, signed::Signed};
 
 use super::{
+    evidence::Kind,
     input::Synced,
     message::{Commit, Prepare},
     output::Ticket,
@@ -49,6 +50,8 @@ pub(super) struct State {
     /// `executed` at the last STATUS: no progress since means that votes alone do not bring what is missing.
     pub executed_at_status: Height,
     pub status_timer: Timer,
+    /// Whom something was noted of already, so that a liar cannot fill the log (PROTOCOL 9.3).
+    pub noted: BTreeSet<(NodeIndex, Kind)>,
     pub halted: Option<String>,
 }
 

@@ -661,6 +661,169 @@ fn an_amnesiac_follows_and_does_not_vote() {
     assert!(node.engine.status().halted.is_none(), "an old vote of its own does not stop it: it votes no more");
 }
 
+/// 7.2: blocks below the floor are missing, so nothing is signed; when they are back, what was proposed meanwhile is voted
+/// for. Without looking again, the slot would wait for ever.
+#[test]
+fn a_replica_below_its_floor_votes_for_what_it_heard_once_its_blocks_are_back() {
+    let mut node = Node::new(4, 1);
+    node.log.push(Record::Floor(Height(1)));
+    node.restart(1, Vec::new());
+    node.hear(proposal(0, 2, batch(2)));
+    assert!(votes_of(&node.settle()).is_empty());
+    node.hear(commit_certificate(&[0, 2, 3], 1, &batch(1)));
+    let votes = votes_of(&node.settle());
+    assert!(matches!(votes[..], [Message::Prepare(_)]), "{votes:?}");
+}
+
+/// 9.3: a liar is told of once for each kind of lie, however often it lies.
+#[test]
+fn a_liar_does_not_fill_the_log() {
+    let mut node = Node::new(4, 1);
+    for number in 1..20 {
+        node.hear(prepare(2, 1, &batch(number)));
+        node.hear(prepare(0, 1, &batch(number)));
+        node.hear(commit(2, 1, &batch(number)));
+    }
+    assert_eq!(node.notes().len(), 3);
+}
+
+/// A block as another node's chain has it; with q CHECKPOINTs it is certified, with q COMMITs it is not yet.
+fn synced(height: u64, certified: bool) -> Synced {
+    let batch = batch(u8::try_from(height).unwrap());
+    let Message::CommitCertificate(commits) = commit_certificate(&[0, 2, 3], height, &batch) else { unreachable!() };
+    let content = Content::Batch(batch);
+    let certificate = Proof::Certificate(Certificate { signatures: BoundedVec::default() });
+    let proof = if certified { certificate } else { Proof::Commits(commits.commits) };
+    Synced { height: Height(height), header_hash: header_hash(Height(height), &content), content, proof }
+}
+
+/// A node whose chain store is gone, and whose vote log is as it was when the chain stood at 20.
+fn without_its_store(me: usize, accepted: Option<Message>, prepare: Option<Message>) -> Node {
+    let mut node = Node::new(4, me);
+    node.log.push(Record::Floor(Height(20)));
+    if let Some(Message::PrePrepare(proposal)) = accepted {
+        let prepare = prepare.map(|message| if let Message::Prepare(vote) = message { vote } else { unreachable!() });
+        node.log.push(Record::Accepted { proposal, prepare });
+    }
+    node.restart(me, Vec::new());
+    node
+}
+
+/// 7.1, 7.2: the store is back at 0, so that the window ends far below what was voted for; the votes bind nevertheless.
+#[test]
+fn votes_above_the_window_of_a_lost_store_are_remembered() {
+    let mut backup = without_its_store(1, Some(proposal(0, 21, batch(1))), Some(prepare(1, 21, &batch(1))));
+    backup.hear(prepare(1, 21, &batch(1)));
+    assert!(backup.engine.status().halted.is_none(), "its own vote, relayed back, is no twin's");
+    for height in 1..=20 {
+        backup.input(Input::Synced(synced(height, true)));
+        backup.settle();
+    }
+    assert_eq!(backup.executed(), 20);
+    backup.hear(proposal(0, 21, batch(2)));
+    assert_eq!(votes_of(&backup.settle()), Vec::new(), "another digest at a place where it has voted");
+}
+
+#[test]
+fn a_primary_that_lost_its_store_proposes_nothing_a_second_time() {
+    let mut primary = without_its_store(0, Some(proposal(0, 21, batch(1))), None);
+    for height in 1..=20 {
+        primary.input(Input::Synced(synced(height, true)));
+        primary.settle();
+    }
+    primary.input(Input::Propose(batch(2)));
+    let proposed = |sent: Vec<(Option<NodeIndex>, Message)>| -> Vec<(u64, Digest)> {
+        let ballots = sent.iter().filter_map(|(_, message)| match message {
+            Message::PrePrepare(proposal) => Some(proposal.ballot()),
+            _ => None,
+        });
+        ballots.map(|ballot| (ballot.sequence.0, ballot.digest)).collect()
+    };
+    assert_eq!(proposed(primary.settle()), [(22, batch(2).digest())]);
+    primary.pass(Duration::from_secs(1));
+    primary.hear(Message::Status(sign(2, Status { low: Height(20), executed: Height(20), ..empty_status() })));
+    let again = proposed(primary.settle());
+    assert!(again.contains(&(21, batch(1).digest())), "the batch that was in flight goes on: {again:?}");
+}
+
+/// The log up to the floor may have been given up, so nobody knows what was voted for there.
+#[test]
+fn nothing_is_voted_for_up_to_the_floor_of_a_lost_store() {
+    let mut node = without_its_store(1, None, None);
+    node.hear(commit(1, 7, &batch(7)));
+    assert!(node.engine.status().halted.is_none(), "an old vote of its own is no twin's");
+    for height in 1..=20 {
+        node.input(Input::Synced(synced(height, height <= 16)));
+        node.settle();
+    }
+    assert_eq!((node.executed(), node.engine.status().low), (20, Height(16)));
+    node.hear(proposal(0, 17, batch(17)));
+    assert_eq!(votes_of(&node.settle()), Vec::new());
+    node.hear(proposal(0, 21, batch(21)));
+    assert_eq!(votes_of(&node.settle()).len(), 1, "above the floor it votes");
+}
+
+/// 2.5: they die between the block and the record of the floor, so that no CHECKPOINT was ever signed; it is after the
+/// restart, with no further block to nudge it.
+#[test]
+fn a_block_whose_floor_was_not_recorded_gets_its_checkpoint_after_a_restart() {
+    let mut cluster = Cluster::new(4);
+    let content = Content::Batch(batch(1));
+    for (me, node) in cluster.nodes.iter_mut().enumerate() {
+        let Message::CommitCertificate(commits) = commit_certificate(&[0, 1, 2], 1, &batch(1)) else { unreachable!() };
+        let block = DurableBlock {
+            height: Height(1),
+            digest: content.digest(),
+            header_hash: header_hash(Height(1), &content),
+            commits: Some(commits),
+            certificate: None,
+        };
+        node.restart(me, vec![block]);
+    }
+    cluster.pass(Duration::ZERO);
+    cluster.run(|_, _, _| true);
+    for node in &cluster.nodes {
+        assert_eq!(node.engine.status().certified, Height(1));
+        assert!(node.log.contains(&Record::Floor(Height(1))), "recorded before it left");
+    }
+}
+
+/// 7.2: a higher floor that is still on its way to the disk covers nothing.
+#[test]
+fn a_checkpoint_leaves_only_when_a_floor_is_durable() {
+    let mut node = Node::new(4, 1);
+    let content = Content::Batch(batch(1));
+    let (digest, header_hash) = (content.digest(), header_hash(Height(1), &content));
+    let block = DurableBlock { height: Height(1), digest, header_hash, commits: None, certificate: None };
+    node.restart(1, vec![block]);
+    node.hear(commit_certificate(&[0, 2, 3], 2, &batch(2)));
+    let executed = header_hash_of(2);
+    node.input(Input::Executed { height: Height(2), header_hash: executed });
+    node.pass(Duration::from_secs(1));
+    let leaks = node.out.iter().any(|output| matches!(output, Output::Broadcast(Message::Checkpoint(_))));
+    assert!(!leaks, "no floor is durable yet");
+}
+
+fn header_hash_of(number: u8) -> Digest {
+    header_hash(Height(u64::from(number)), &Content::Batch(batch(number)))
+}
+
+/// 6.4: a log that is older than what peers can prove is not to be voted on. What proves it is mostly a certificate.
+#[test]
+fn own_votes_inside_certificates_prove_a_log_too_old() {
+    let mut node = Node::new(4, 1);
+    node.hear(commit_certificate(&[0, 1, 2], 1, &batch(1)));
+    assert!(node.engine.status().halted.is_some(), "it never cast that COMMIT");
+    let mut node = Node::new(4, 1);
+    node.hear(checkpoint(1, 9, Digest::from_bytes([9; 32])));
+    assert!(node.engine.status().halted.is_some(), "it never signed that CHECKPOINT");
+    let mut node = Node::new(4, 1);
+    node.log.push(Record::Floor(Height(9)));
+    node.restart(1, Vec::new());
+    node.hear(checkpoint(1, 9, Digest::from_bytes([9; 32])));
+    assert!(node.engine.status().halted.is_none(), "up to the floor they are its own");
+}
+
 #[test]
 fn proposals_stop_at_the_high_watermark_and_at_the_in_flight_bound() {
     let mut node = Node::new(4, 0);

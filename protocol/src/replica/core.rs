@@ -9,6 +9,7 @@ use std::{
 use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::Verified};
 
 use super::{
+    allowance::Allowance,
     bodies::Bodies,
     durable::DurableState,
     input::{ExecutionResult, Input},
@@ -76,6 +77,7 @@ pub struct Replica {
     pub(super) connected: BTreeSet<NodeIndex>,
     pub(super) head_time: UnixMillis,
     claims_at: Instant,
+    allowances: BTreeMap<NodeIndex, Allowance>,
 }
 
 /// A final batch that waits for its bodies, or for the ones before it.
@@ -124,6 +126,7 @@ impl Replica {
             connected: BTreeSet::new(),
             head_time: durable.head_time,
             claims_at: now.monotonic,
+            allowances: BTreeMap::new(),
         }
     }
 
@@ -252,13 +255,29 @@ impl Replica {
 
     fn on_peer(&mut self, now: Now, from: NodeIndex, message: Verified<PeerMessage>, out: &mut Vec<Output>) {
         match message.part::<pbft::Message>().map_err(Verified::into_inner) {
+            Ok(message) if self.is_relayed_status(from, &message) => {}
             Ok(message) => self.step(now, pbft::Input::Message(Box::new(message)), out),
             Err(PeerMessage::Sync(message)) => self.on_sync(now, from, message, out),
             Err(PeerMessage::Pbft(_)) => {}
         }
     }
 
+    /// A STATUS counts from its signer's own link only. Answers to it are limited in rate, so a stale one that somebody
+    /// replays would keep the true one from being answered.
+    fn is_relayed_status(&self, from: NodeIndex, message: &pbft::Message) -> bool {
+        match message {
+            pbft::Message::Status(status) => self.config.engine.validators.key(from) != Some(&status.signer),
+            _ => false,
+        }
+    }
+
     fn on_sync(&mut self, now: Now, from: NodeIndex, message: SyncMessage, out: &mut Vec<Output>) {
+        if message.is_question() {
+            let allowance = self.allowances.entry(from).or_insert_with(|| Allowance::full(now.monotonic));
+            if !allowance.take(now.monotonic) {
+                return;
+            }
+        }
         match message {
             // The edge hands claims in one by one, as `Input::Submitted`.
             SyncMessage::Claims(_) => {}

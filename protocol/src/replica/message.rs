@@ -62,6 +62,16 @@ impl PeerMessage {
     }
 }
 
+impl SyncMessage {
+    /// Whether it wants an answer.
+    pub fn is_question(&self) -> bool {
+        matches!(
+            self,
+            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. }
+        )
+    }
+}
+
 impl Verifiable for PeerMessage {
     type Context = VerifyContext;
 

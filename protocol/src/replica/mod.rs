@@ -7,6 +7,7 @@
 //! (`bodies`), whether a fresh batch may be voted for and when one is cut (`propose`), which blocks are missing and who
 //! is asked for them (`sync`).
 
+mod allowance;
 mod bodies;
 mod core;
 mod durable;

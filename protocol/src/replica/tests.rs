@@ -12,8 +12,8 @@ use quorate_crypto::{
 use super::*;
 use crate::{
     document::{
-        AssetCode, Batch, Body, Header, Operation, Outcome, Parameters, Position, SignedTransaction, Transaction,
-        Validator, ValidatorSet,
+        AssetCode, Batch, Body, CertifiedBlock, Header, Operation, Outcome, Parameters, Position, Proof,
+        SignedTransaction, Transaction, Validator, ValidatorSet,
     },
     executed::ExecutedIds,
     id::{Epoch, Height, NodeIndex, Sequence, TransactionId, View},
@@ -62,6 +62,24 @@ fn fresh(client: u8, salt: u64) -> SignedTransaction {
 fn batch(time: UnixMillis, transactions: &[SignedTransaction]) -> Batch {
     let ids: Vec<TransactionId> = transactions.iter().map(SignedTransaction::id).collect();
     Batch { time, ids: ids.try_into().unwrap() }
+}
+
+fn header(height: u64, time: UnixMillis) -> Header {
+    Header {
+        version: 1,
+        chain_id: Digest::ZERO,
+        epoch: Epoch(0),
+        height: Height(height),
+        parent: Digest::ZERO,
+        batch_digest: Digest::ZERO,
+        transactions_root: Digest::ZERO,
+        receipts_root: Digest::ZERO,
+        state_root: Digest::ZERO,
+        validators_hash: Digest::ZERO,
+        next_validators_hash: Digest::ZERO,
+        parameters_hash: Digest::ZERO,
+        time,
+    }
 }
 
 struct Bench {
@@ -158,21 +176,7 @@ impl Bench {
     }
 
     fn executed(&mut self, height: u64, time: UnixMillis, transactions: &[SignedTransaction]) {
-        let header = Header {
-            version: 1,
-            chain_id: Digest::ZERO,
-            epoch: Epoch(0),
-            height: Height(height),
-            parent: Digest::ZERO,
-            batch_digest: Digest::ZERO,
-            transactions_root: Digest::ZERO,
-            receipts_root: Digest::ZERO,
-            state_root: Digest::ZERO,
-            validators_hash: Digest::ZERO,
-            next_validators_hash: Digest::ZERO,
-            parameters_hash: Digest::ZERO,
-            time,
-        };
+        let header = header(height, time);
         let positions = transactions.iter().map(|t| Position { id: t.id(), outcome: Outcome::Applied }).collect();
         let valid_untils = transactions.iter().map(SignedTransaction::valid_until).collect();
         let result = ExecutionResult { header_hash: header.hash(), header, positions, valid_untils };
@@ -339,6 +343,80 @@ fn a_batch_from_the_future_waits() {
     assert_eq!(bench.persisted().len(), 1);
 }
 
+/// far_future_proposal: while it waits, the replica sleeps; a deadline that has passed would keep it awake for ever.
+#[test]
+fn a_batch_from_the_far_future_keeps_nobody_awake() {
+    let mut bench = Bench::new(1);
+    bench.propose(1, &batch(UnixMillis::MAX, &[]));
+    bench.propose(2, &batch(WALL, &[fresh(1, 1)]));
+    for _ in 0..5 {
+        bench.pass(1_000);
+        assert!(bench.replica.next_deadline().unwrap() > bench.now.monotonic, "it does not sleep");
+    }
+}
+
+/// Somebody replays an old STATUS of v3 all the time: v3 itself is answered nevertheless.
+#[test]
+fn a_replayed_status_does_not_silence_its_signer() {
+    let mut bench = Bench::new(1);
+    let one = fresh(1, 1);
+    bench.submit(std::slice::from_ref(&one), Door::Gossip);
+    let ordered = batch(WALL, std::slice::from_ref(&one));
+    bench.commit(1, &ordered, std::slice::from_ref(&one));
+    bench.pass(1_000);
+    bench.out.clear();
+    let status = pbft::message::Status {
+        epoch: Epoch(0),
+        view: View(0),
+        active: true,
+        low: Height(0),
+        executed: Height(0),
+        slots: Default::default(),
+        uncertified: Default::default(),
+    };
+    let status = PeerMessage::Pbft(Message::Status(Signed::sign(status, &Digest::ZERO, &key(3))));
+    bench.hear(2, status.clone());
+    assert!(bench.out.is_empty(), "who speaks for another is not answered");
+    bench.hear(3, status);
+    let is_answer = |output: &Output| matches!(output, Output::Send { to: NodeIndex(3), .. });
+    assert!(bench.out.iter().any(is_answer));
+}
+
+/// A body that execution skipped stands in no index, and whoever executed the block has let it go. Its block still has it.
+#[test]
+fn a_final_batch_whose_bodies_nobody_finds_is_fetched_as_a_block() {
+    let mut bench = Bench::new(1);
+    let skipped = fresh(1, 1);
+    let ordered = batch(WALL, std::slice::from_ref(&skipped));
+    let content = Content::Batch(ordered.clone());
+    let ballot = Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(1), digest: content.digest() };
+    let commits: Vec<_> =
+        [0, 2, 3].iter().map(|i| Signed::sign(pbft::message::Commit(ballot), &Digest::ZERO, &key(*i))).collect();
+    let certificate = pbft::message::CommitCertificate { commits: commits.clone().try_into().unwrap(), content };
+    bench.hear(2, PeerMessage::Pbft(Message::CommitCertificate(certificate)));
+    for _ in 0..8 {
+        bench.pass(150);
+    }
+    let asked = bench.out.iter().find_map(|output| match output {
+        Output::Send { to, message } => match **message {
+            PeerMessage::Sync(SyncMessage::FetchBlocks { from }) => Some((*to, from)),
+            _ => None,
+        },
+        _ => None,
+    });
+    let (source, from) = asked.expect("it asks for the block");
+    assert_eq!(from, Height(1));
+    let block = CertifiedBlock {
+        header: Header { batch_digest: ordered.digest(), ..header(1, WALL) },
+        batch: ordered,
+        bodies: vec![Arc::new(skipped)].try_into().unwrap(),
+        proof: Proof::Commits(commits.try_into().unwrap()),
+    };
+    bench.hear(source.0, PeerMessage::Sync(SyncMessage::Blocks(vec![block].try_into().unwrap())));
+    let executed = bench.out.iter().filter(|output| matches!(output, Output::Execute(_))).count();
+    assert_eq!(executed, 1);
+}
+
 #[test]
 fn only_a_clients_new_transactions_are_gossiped() {
     let mut bench = Bench::new(1);
@@ -457,4 +535,51 @@ fn a_restarted_primary_does_not_propose_twice() {
     let [entry] = bench.persisted()[..] else { panic!("the next batch") };
     assert_eq!(entry.sequence(), Some(Sequence(2)));
     assert_eq!(entry.bodies.len(), 1);
+}
+
+/// A liar replays an old STATUS of an honest replica: nobody answers it, and the true one is answered as ever.
+#[test]
+fn a_replayed_status_of_another_is_ignored() {
+    let mut bench = Bench::new(1);
+    let one = fresh(1, 1);
+    bench.submit(std::slice::from_ref(&one), Door::Gossip);
+    bench.propose(1, &batch(WALL, &[one]));
+    let [Output::Persist { ticket, .. }] =
+        &bench.out.iter().filter(|output| matches!(output, Output::Persist { .. })).collect::<Vec<_>>()[..]
+    else {
+        panic!("one record")
+    };
+    let ticket = *ticket;
+    bench.input(Input::Durable(ticket));
+    bench.pass(1_000);
+    bench.out.clear();
+    let status = pbft::message::Status {
+        epoch: Epoch(0),
+        view: View(0),
+        active: true,
+        low: Height(0),
+        executed: Height(0),
+        slots: Default::default(),
+        uncertified: Default::default(),
+    };
+    let signed = PeerMessage::Pbft(Message::Status(Signed::sign(status, &Digest::ZERO, &key(3))));
+    let answers = |bench: &Bench| bench.out.iter().filter(|o| matches!(o, Output::Send { .. })).count();
+    bench.hear(2, signed.clone());
+    assert_eq!(answers(&bench), 0);
+    bench.hear(3, signed);
+    assert!(answers(&bench) > 0);
+}
+
+/// BM: questions cost the asker next to nothing, so their number is bounded.
+#[test]
+fn a_peer_that_asks_without_end_is_answered_a_bounded_number_of_times() {
+    let mut bench = Bench::new(1);
+    for _ in 0..1_000 {
+        bench.hear(2, PeerMessage::Sync(SyncMessage::FetchBlocks { from: Height(1) }));
+    }
+    let served = bench.out.iter().filter(|output| matches!(output, Output::Serve { .. })).count();
+    assert_eq!(served, 32);
+    bench.out.clear();
+    bench.hear(3, PeerMessage::Sync(SyncMessage::FetchBlocks { from: Height(1) }));
+    assert_eq!(bench.out.len(), 1, "another peer has its own allowance");
 }
