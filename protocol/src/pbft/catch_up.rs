@@ -87,11 +87,11 @@ impl Engine {
             || self.target() > self.state.executed
     }
 
-    /// This replica's own CHECKPOINTs of blocks without a certificate go out again: the bytes are the same (2.5).
+    /// This replica's own CHECKPOINTs of blocks without a certificate go out again: the bytes are the same (2.5). Those that a
+    /// crash kept from being signed, between the block and the record of the floor, go out for the first time.
     fn resend_checkpoints(&mut self, out: &mut Vec<Output>) {
         let stale: Vec<(Height, quorate_crypto::hash::Digest)> = self
             .uncertified()
-            .filter(|height| *height <= self.safety.floor())
             .take(STATUS_UNCERTIFIED_MAX)
             .filter_map(|height| self.state.blocks.get(&height).map(|block| (height, block.header_hash)))
             .filter(|(height, _)| !self.state.pending.values().any(|p| p.is_checkpoint_of(*height)))

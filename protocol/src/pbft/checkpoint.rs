@@ -62,9 +62,10 @@ impl Engine {
         }
     }
 
-    /// Signs the CHECKPOINT of a durable block and lets it leave: at once if the floor covers it already.
+    /// Signs the CHECKPOINT of a durable block and lets it leave: at once if a durable floor covers it already.
     pub(super) fn send_checkpoint(&mut self, height: Height, header_hash: Digest, out: &mut Vec<Output>) {
-        let covered = height <= self.safety.floor();
+        let on_its_way = self.state.pending.values().any(|pending| pending.is_checkpoint_from(height));
+        let covered = height <= self.safety.floor() && !on_its_way;
         let checkpoint = Checkpoint { epoch: self.config.epoch, height, header_hash };
         match self.safety.sign_checkpoint(checkpoint) {
             Ok(signed) if covered => {
@@ -158,6 +159,7 @@ impl Engine {
         self.safety.set_low(height);
         self.state.slots = self.state.slots.split_off(&Sequence::from(height).next());
         self.state.early = self.state.early.split_off(&height.next());
+        self.restore_late_records();
         self.forget_old_blocks();
         let carry = vec![
             Record::View { epoch: self.config.epoch, view: self.state.view, active: self.state.active },

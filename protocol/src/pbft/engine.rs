@@ -15,7 +15,7 @@ use super::{
     config::Config,
     evidence::Evidence,
     input::{Input, Synced},
-    message::Message,
+    message::{Ballot, Message},
     output::{Note, Output, Ticket},
     record::{Durable, Record},
     safety::{Phase, Refusal, Safety},
@@ -60,6 +60,7 @@ impl Engine {
             executing: BTreeMap::new(),
             blocks: BTreeMap::new(),
             early: BTreeMap::new(),
+            late: Vec::new(),
             peers: BTreeMap::new(),
             next_sequence: Sequence(durable.executed.0 + 1),
             pending: BTreeMap::new(),
@@ -76,10 +77,22 @@ impl Engine {
         for block in durable.blocks {
             engine.restore_block(block);
         }
+        if engine.safety.floor() > durable.executed {
+            // The store lost blocks, perhaps the low watermark with them, and the log up to there is given up (7.2).
+            engine.safety.set_low(engine.safety.floor());
+        }
         engine
     }
 
-    /// Takes one record of the vote log back. Its vote may have left before the crash, so it counts as cast.
+    /// The window moved: what the vote log holds of the slots that came in is taken back.
+    pub(super) fn restore_late_records(&mut self) {
+        for record in std::mem::take(&mut self.state.late) {
+            self.restore_record(record);
+        }
+    }
+
+    /// Takes one record of the vote log back. Its vote may have left before the crash, so it counts as cast, inside the
+    /// window or not.
     fn restore_record(&mut self, record: Record) {
         match record {
             Record::View { epoch, view, active } if epoch == self.config.epoch => {
@@ -91,7 +104,7 @@ impl Engine {
             Record::Floor(height) => self.safety.remember_floor(height),
             Record::Accepted { proposal, prepare } => {
                 let ballot = proposal.ballot();
-                if !self.in_window(ballot.sequence) || ballot.epoch != self.config.epoch {
+                if Height::from(ballot.sequence) <= self.state.low || ballot.epoch != self.config.epoch {
                     return;
                 }
                 match &prepare {
@@ -100,6 +113,9 @@ impl Engine {
                         self.safety.remember(ballot, Phase::PrePrepare);
                         self.state.next_sequence = self.state.next_sequence.max(ballot.sequence.next());
                     }
+                }
+                if !self.in_window(ballot.sequence) {
+                    return self.state.late.push(Record::Accepted { proposal, prepare });
                 }
                 if ballot.view != self.state.view {
                     return;
@@ -113,10 +129,13 @@ impl Engine {
             }
             Record::Prepared { certificate, commit } => {
                 let ballot = commit.body.0;
-                if !self.in_window(ballot.sequence) || ballot.epoch != self.config.epoch {
+                if Height::from(ballot.sequence) <= self.state.low || ballot.epoch != self.config.epoch {
                     return;
                 }
                 self.safety.remember(ballot, Phase::Commit);
+                if !self.in_window(ballot.sequence) {
+                    return self.state.late.push(Record::Prepared { certificate, commit });
+                }
                 if ballot.view != self.state.view {
                     return;
                 }
@@ -180,19 +199,27 @@ impl Engine {
         }
     }
 
-    /// Whether the message is a fresh vote of this replica's own key that it never cast (PROTOCOL 6.4). Only votes above
-    /// the low watermark tell: older ones may be replays of what was forgotten on purpose.
+    /// Whether the message holds a fresh vote of this replica's own key that it never cast, or its CHECKPOINT above its
+    /// floor (PROTOCOL 6.4). Only votes above the low watermark tell: older ones may be replays of what was forgotten on
+    /// purpose.
     fn is_from_a_twin(&self, message: &Message) -> bool {
-        let (signer, ballot, phase) = match message {
-            Message::PrePrepare(proposal) => (proposal.pre_prepare.signer, proposal.ballot(), Phase::PrePrepare),
-            Message::Prepare(vote) => (vote.signer, vote.body.0, Phase::Prepare),
-            Message::Commit(vote) => (vote.signer, vote.body.0, Phase::Commit),
-            _ => return false,
+        if self.safety.check_standing() == Err(Refusal::NotVoting) {
+            return false;
+        }
+        let own = self.safety.public_key();
+        let unknown = |signer: PublicKey, ballot: Ballot, phase: Phase| {
+            signer == own && Height::from(ballot.sequence) > self.safety.low() && !self.safety.knows(&ballot, phase)
         };
-        signer == self.safety.public_key()
-            && self.safety.check_standing() != Err(Refusal::NotVoting)
-            && Height::from(ballot.sequence) > self.state.low
-            && !self.safety.knows(&ballot, phase)
+        match message {
+            Message::PrePrepare(proposal) => unknown(proposal.pre_prepare.signer, proposal.ballot(), Phase::PrePrepare),
+            Message::Prepare(vote) => unknown(vote.signer, vote.body.0, Phase::Prepare),
+            Message::Commit(vote) => unknown(vote.signer, vote.body.0, Phase::Commit),
+            Message::CommitCertificate(certificate) => {
+                certificate.commits.iter().any(|vote| unknown(vote.signer, vote.body.0, Phase::Commit))
+            }
+            Message::Checkpoint(signed) => signed.signer == own && signed.body.height > self.safety.floor(),
+            Message::CertifiedCheckpoint(_) | Message::Status(_) => false,
+        }
     }
 
     /// When the engine wants an [`Input::Deadline`], if nothing else happens before.

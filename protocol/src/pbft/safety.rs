@@ -127,6 +127,11 @@ impl Safety {
         self.memory.view = view;
     }
 
+    /// The height up to which votes are forgotten.
+    pub fn low(&self) -> Height {
+        self.memory.low
+    }
+
     /// Takes note of the highest block that is durable here.
     pub fn set_executed(&mut self, executed: Height) {
         self.memory.executed = self.memory.executed.max(executed);

@@ -10,6 +10,7 @@ use super::{
     input::Synced,
     message::{Commit, Prepare},
     output::Ticket,
+    record::Record,
     slot::Slot,
     tally::Tally,
     timer::Timer,
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub blocks: BTreeMap<Height, BlockState>,
     /// CHECKPOINTs for heights that are not executed here yet, at most 2 L above the low watermark.
     pub early: BTreeMap<Height, Tally<Checkpoint>>,
+    /// Records of the vote log above the window: a store that lost blocks begins with a lower one than the votes had.
+    pub late: Vec<Record>,
     /// What each validator last said of itself.
     pub peers: BTreeMap<NodeIndex, Peer>,
     /// The next sequence that this replica proposes while it is the primary.
@@ -67,6 +70,11 @@ pub(super) enum Pending {
 }
 
 impl Pending {
+    /// Whether this is a CHECKPOINT of that height or a higher one, whose floor is on its way to the disk.
+    pub(super) fn is_checkpoint_from(&self, height: Height) -> bool {
+        matches!(self, Pending::Checkpoint(signed) if signed.body.height >= height)
+    }
+
     /// Whether this is the CHECKPOINT of that height on its way to the disk.
     pub(super) fn is_checkpoint_of(&self, height: Height) -> bool {
         matches!(self, Pending::Checkpoint(signed) if signed.body.height == height)

@@ -20,8 +20,11 @@ use crate::{
 /// Gossip usually brings a body while its proposal is under way; only what is still missing then is asked for.
 const FIRST_ASK_AFTER: Duration = Duration::from_millis(10);
 
-/// How long an answer may take before somebody else is asked.
+/// How long an answer may take before somebody else is asked; twice as long each time that all were asked in vain.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// How often that doubles: bodies that nobody has must not use up what peers allow for other questions.
+const DOUBLINGS_MAX: u32 = 4;
 
 /// One batch at one place.
 pub(super) type Key = (Sequence, Digest);
@@ -34,6 +37,16 @@ struct Wanted {
     proposer: NodeIndex,
     asked: u32,
     ask_at: Instant,
+}
+
+/// What to ask for a batch whose bodies are missing.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub key: Key,
+    pub to: NodeIndex,
+    pub ids: Vec<TransactionId>,
+    /// Whether all who are connected were asked before.
+    pub is_repeated: bool,
 }
 
 /// All pinned batches.
@@ -110,20 +123,30 @@ impl Bodies {
     }
 
     /// What to ask now, and whom: the proposer first, then every other connected validator in turn.
-    pub fn due(&mut self, now: Instant, connected: &BTreeSet<NodeIndex>) -> Vec<(NodeIndex, Vec<TransactionId>)> {
+    pub fn due(&mut self, now: Instant, connected: &BTreeSet<NodeIndex>) -> Vec<Question> {
         let mut questions = Vec::new();
-        for wanted in self.wanted.values_mut() {
+        for (key, wanted) in &mut self.wanted {
             if wanted.missing.is_empty() || wanted.ask_at > now || connected.is_empty() {
                 continue;
             }
             let order: Vec<NodeIndex> = connected.iter().copied().collect();
             let start = order.iter().position(|index| *index == wanted.proposer).unwrap_or(0);
             let to = order[(start + wanted.asked as usize) % order.len()];
-            wanted.asked = wanted.asked.wrapping_add(1);
-            wanted.ask_at = now + ASK_AGAIN_AFTER;
-            questions.push((to, wanted.missing.iter().copied().collect()));
+            let rounds = u32::try_from(wanted.asked as usize / order.len()).unwrap_or(u32::MAX);
+            let is_repeated = rounds > 0;
+            wanted.asked = wanted.asked.saturating_add(1);
+            wanted.ask_at = now + ASK_AGAIN_AFTER * (1 << rounds.min(DOUBLINGS_MAX));
+            questions.push(Question { key: *key, to, ids: wanted.missing.iter().copied().collect(), is_repeated });
         }
         questions
+    }
+
+    /// A link came up: who is there now may have what nobody had, the proposer most of all.
+    pub fn ask_anew(&mut self, now: Instant) {
+        for wanted in self.wanted.values_mut().filter(|wanted| wanted.asked > 0) {
+            wanted.asked = 0;
+            wanted.ask_at = wanted.ask_at.min(now);
+        }
     }
 
     /// When [`Bodies::due`] has something, if somebody is connected.

@@ -10,7 +10,7 @@ use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::V
 
 use super::{
     allowance::Allowance,
-    bodies::Bodies,
+    bodies::{Bodies, Question},
     durable::DurableState,
     input::{ExecutionResult, Input},
     message::{PeerMessage, SyncMessage, frames_of},
@@ -186,14 +186,25 @@ impl Replica {
             self.step(now, pbft::Input::Deadline, out);
         }
         self.judge_waiting(now, out);
-        for (to, ids) in self.bodies.due(now.monotonic, &self.connected) {
+        self.ask_for_bodies(now, out);
+        self.send_claims(now, out);
+        self.run_sync(now, out);
+        self.try_propose(now, out);
+    }
+
+    /// Asks for missing bodies by their ids; where nobody finds them, for the final block that has them. A body that was
+    /// skipped when its block executed stands in no index, and whoever executed it holds it in the block only.
+    fn ask_for_bodies(&mut self, now: Now, out: &mut Vec<Output>) {
+        let next = self.executions.front().map(|execution| execution.height);
+        for Question { key, to, ids, is_repeated } in self.bodies.due(now.monotonic, &self.connected) {
+            let height = Height::from(key.0);
+            if is_repeated && next == Some(height) {
+                send(to, SyncMessage::FetchBlocks { from: height }, out);
+            }
             if let Ok(ids) = BoundedVec::try_from(ids) {
                 send(to, SyncMessage::FetchBodies(ids), out);
             }
         }
-        self.send_claims(now, out);
-        self.run_sync(now, out);
-        self.try_propose(now, out);
     }
 
     /// Hands one input to the engine and does what it says, until nothing more follows.
@@ -329,7 +340,7 @@ impl Replica {
     }
 
     /// Passes final batches on in order, as far as their bodies are here.
-    fn try_execute(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn try_execute(&mut self, out: &mut Vec<Output>) {
         while let Some(next) = self.executions.front() {
             let key = (Sequence::from(next.height), next.content.digest());
             let bodies = match &next.content {
@@ -358,6 +369,7 @@ impl Replica {
 
     fn on_peer_up(&mut self, now: Now, peer: NodeIndex, out: &mut Vec<Output>) {
         self.connected.insert(peer);
+        self.bodies.ask_anew(now.monotonic);
         let status = self.engine.status();
         if peer == status.primary {
             self.pool.primary_link_returned((status.epoch, status.view));

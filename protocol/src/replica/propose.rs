@@ -41,6 +41,10 @@ impl Replica {
             return;
         }
         self.proposals.completed = false;
+        if due {
+            // What still is too early sets another; one that has passed would keep the replica awake.
+            self.proposals.due = None;
+        }
         let latest = now.wall.saturating_add(self.config.parameters.clock_skew_max_ms).max(self.head_time);
         let mut verdicts = Vec::new();
         let mut early: Option<UnixMillis> = None;
@@ -70,9 +74,6 @@ impl Replica {
     /// The primary cuts batches while the window has room: at once when nothing is in flight, else when a batch is full
     /// or its first transaction has waited for `batch_age`.
     pub(super) fn try_propose(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.proposals.due.is_some_and(|due| due <= now.monotonic) && self.proposals.waiting.is_empty() {
-            self.proposals.due = None;
-        }
         while let Some(sequence) = self.engine.room() {
             let time = now.wall.max(self.head_time).max(self.proposals.last_time);
             let Some(batch) = self.next_batch(now, sequence, time) else { return };

@@ -43,14 +43,20 @@ impl Replica {
         send(source, SyncMessage::FetchBlocks { from: delivered.next() }, out);
     }
 
-    /// Blocks came. Their signatures and certificates are verified; they still must follow each other from here.
+    /// Blocks came. Their signatures and certificates are verified; they still must follow each other from here. Bodies that
+    /// a final batch here lacks are welcome in any case.
     pub(super) fn on_blocks(&mut self, now: Now, from: NodeIndex, blocks: Vec<CertifiedBlock>, out: &mut Vec<Output>) {
+        blocks.iter().flat_map(|block| block.bodies.iter()).for_each(|body| self.supply(body));
+        self.try_execute(out);
         if self.sync.asked.map(|(source, _)| source) != Some(from) {
             return;
         }
         self.sync.asked = None;
         let before = self.engine.delivered();
         for block in blocks {
+            if block.header.height <= self.engine.delivered() {
+                continue;
+            }
             if block.header.height != self.engine.delivered().next() {
                 break;
             }

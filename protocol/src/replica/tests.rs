@@ -230,6 +230,22 @@ fn missing_bodies_are_fetched_before_a_vote() {
     assert!(bench.fetches().is_empty());
 }
 
+/// What nobody has is asked for less and less often, or these questions would use up what peers allow for all others.
+#[test]
+fn bodies_that_nobody_has_are_asked_for_less_and_less_often() {
+    let mut bench = Bench::new(1);
+    bench.propose(1, &batch(WALL, &[fresh(1, 1)]));
+    for _ in 0..1_000 {
+        bench.pass(10);
+    }
+    let asked = bench.fetches().len();
+    assert!((10..=20).contains(&asked), "{asked} questions in 10 s");
+    bench.out.clear();
+    bench.input(Input::PeerDown(NodeIndex(0)));
+    bench.input(Input::PeerUp(NodeIndex(0)));
+    assert_eq!(bench.fetches(), [(0, 1)], "the proposer is back, and asked at once");
+}
+
 /// Other slots go on while one waits for its bodies.
 #[test]
 fn a_slot_without_bodies_does_not_hold_up_the_next() {
@@ -353,33 +369,6 @@ fn a_batch_from_the_far_future_keeps_nobody_awake() {
         bench.pass(1_000);
         assert!(bench.replica.next_deadline().unwrap() > bench.now.monotonic, "it does not sleep");
     }
-}
-
-/// Somebody replays an old STATUS of v3 all the time: v3 itself is answered nevertheless.
-#[test]
-fn a_replayed_status_does_not_silence_its_signer() {
-    let mut bench = Bench::new(1);
-    let one = fresh(1, 1);
-    bench.submit(std::slice::from_ref(&one), Door::Gossip);
-    let ordered = batch(WALL, std::slice::from_ref(&one));
-    bench.commit(1, &ordered, std::slice::from_ref(&one));
-    bench.pass(1_000);
-    bench.out.clear();
-    let status = pbft::message::Status {
-        epoch: Epoch(0),
-        view: View(0),
-        active: true,
-        low: Height(0),
-        executed: Height(0),
-        slots: Default::default(),
-        uncertified: Default::default(),
-    };
-    let status = PeerMessage::Pbft(Message::Status(Signed::sign(status, &Digest::ZERO, &key(3))));
-    bench.hear(2, status.clone());
-    assert!(bench.out.is_empty(), "who speaks for another is not answered");
-    bench.hear(3, status);
-    let is_answer = |output: &Output| matches!(output, Output::Send { to: NodeIndex(3), .. });
-    assert!(bench.out.iter().any(is_answer));
 }
 
 /// A body that execution skipped stands in no index, and whoever executed the block has let it go. Its block still has it.
