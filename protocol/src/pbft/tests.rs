@@ -497,24 +497,28 @@ fn a_restarted_primary_goes_on_after_its_last_proposal() {
     assert_eq!(proposed, Some(Sequence(2)));
 }
 
+/// The block of `batch(1)` at height 1, durable and without a certificate.
+fn first_block() -> DurableBlock {
+    let content = Content::Batch(batch(1));
+    let Message::CommitCertificate(commits) = commit_certificate(&[0, 1, 2], 1, &batch(1)) else { unreachable!() };
+    DurableBlock {
+        height: Height(1),
+        digest: content.digest(),
+        header_hash: header_hash(Height(1), &content),
+        commits: Some(commits),
+        certificate: None,
+    }
+}
+
 /// 2.5: all replicas die with the block durable and no certificate; after the restart it is certified unaided.
 #[test]
 fn blocks_without_a_certificate_get_one_after_a_restart_of_all() {
     let mut cluster = Cluster::new(4);
     cluster.nodes[0].input(Input::Propose(batch(1)));
     cluster.run(|_, _, message| !matches!(message, Message::Checkpoint(_)));
-    let content = Content::Batch(batch(1));
     for (me, node) in cluster.nodes.iter_mut().enumerate() {
         assert_eq!(node.engine.status().certified, Height(0));
-        let Message::CommitCertificate(commits) = commit_certificate(&[0, 1, 2], 1, &batch(1)) else { unreachable!() };
-        let block = DurableBlock {
-            height: Height(1),
-            digest: content.digest(),
-            header_hash: header_hash(Height(1), &content),
-            commits: Some(commits),
-            certificate: None,
-        };
-        node.restart(me, vec![block]);
+        node.restart(me, vec![first_block()]);
     }
     cluster.pass(Duration::ZERO);
     cluster.run(|_, _, _| true);
@@ -768,17 +772,8 @@ fn nothing_is_voted_for_up_to_the_floor_of_a_lost_store() {
 #[test]
 fn a_block_whose_floor_was_not_recorded_gets_its_checkpoint_after_a_restart() {
     let mut cluster = Cluster::new(4);
-    let content = Content::Batch(batch(1));
     for (me, node) in cluster.nodes.iter_mut().enumerate() {
-        let Message::CommitCertificate(commits) = commit_certificate(&[0, 1, 2], 1, &batch(1)) else { unreachable!() };
-        let block = DurableBlock {
-            height: Height(1),
-            digest: content.digest(),
-            header_hash: header_hash(Height(1), &content),
-            commits: Some(commits),
-            certificate: None,
-        };
-        node.restart(me, vec![block]);
+        node.restart(me, vec![first_block()]);
     }
     cluster.pass(Duration::ZERO);
     cluster.run(|_, _, _| true);
