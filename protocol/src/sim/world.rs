@@ -11,8 +11,7 @@ use super::random::Random;
 use super::trace::Trace;
 use crate::api::code::Code;
 use crate::document::{Block, Body, Genesis, Header, Parameters, SignedTransaction, StateKey};
-use crate::id::{Epoch, Height, NodeIndex, TransactionId};
-use crate::limits::IN_FLIGHT_MAX;
+use crate::id::{Height, NodeIndex, TransactionId};
 use crate::pbft;
 use crate::pbft::message::VerifyContext;
 use crate::pool::{Admitted, Door};
@@ -122,8 +121,8 @@ impl World {
     pub fn new(config: WorldConfig) -> Self {
         let mut random = Random::new(config.seed);
         let (genesis, keys, accounts) = genesis::of_world(&mut random, config.n, config.parameters.clone());
-        let context =
-            VerifyContext { chain_id: genesis.chain_id(), epoch: Epoch::ZERO, validators: genesis.validators.clone() };
+        let engine = pbft::Config::new(genesis.chain_id(), genesis.validators.clone(), None, &genesis.parameters);
+        let context = engine.verify_context();
         let fresh = MemoryStore::new();
         fresh.initialize(&genesis).expect("an empty store takes a genesis");
         let nodes = keys.into_iter().map(|key| Node { key, disk: Disk::new(fresh.clone()), life: 0, running: None });
@@ -732,18 +731,10 @@ impl World {
 
     fn replica_config(&self, node: NodeIndex) -> ReplicaConfig {
         let parameters = &self.genesis.parameters;
-        let engine = pbft::Config {
-            chain_id: self.context.chain_id,
-            epoch: Epoch::ZERO,
-            validators: self.genesis.validators.clone(),
-            me: Some(node),
-            base: Height::ZERO,
-            checkpoint_interval: parameters.checkpoint_interval,
-            window: parameters.log_window,
-            in_flight_max: IN_FLIGHT_MAX,
-            status_interval: self.config.status_interval,
-            status_interval_idle: self.config.status_interval_idle,
-        };
+        let validators = self.genesis.validators.clone();
+        let mut engine = pbft::Config::new(self.context.chain_id, validators, Some(node), parameters);
+        engine.status_interval = self.config.status_interval;
+        engine.status_interval_idle = self.config.status_interval_idle;
         ReplicaConfig::new(engine, parameters.clone())
     }
 

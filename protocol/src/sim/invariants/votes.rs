@@ -5,7 +5,8 @@ use crate::id::{Epoch, Sequence, View};
 use crate::pbft::Message;
 use crate::pbft::message::Ballot;
 use crate::replica::PeerMessage;
-use quorate_crypto::{Digest, PublicKey};
+use borsh::BorshSerialize;
+use quorate_crypto::{Digest, PublicKey, encode, sha256};
 use std::collections::BTreeMap;
 
 /// What a signature can be about.
@@ -15,6 +16,8 @@ enum Phase {
     Prepare,
     Commit,
     Checkpoint,
+    ViewChange,
+    NewView,
 }
 
 /// Every vote that has ever left a node, whoever relayed it.
@@ -26,6 +29,16 @@ pub struct Votes {
 impl Votes {
     fn see_ballot(&mut self, signer: PublicKey, ballot: Ballot, phase: Phase) -> Result<(), Violation> {
         self.see((signer, ballot.epoch, ballot.view, ballot.sequence, phase), ballot.digest)
+    }
+
+    fn see_view<T: BorshSerialize>(
+        &mut self,
+        signer: PublicKey,
+        body: &T,
+        view: View,
+        phase: Phase,
+    ) -> Result<(), Violation> {
+        self.see((signer, Epoch::ZERO, view, Sequence(0), phase), sha256(&encode(body)))
     }
 
     fn see(&mut self, place: (PublicKey, Epoch, View, Sequence, Phase), digest: Digest) -> Result<(), Violation> {
@@ -57,6 +70,15 @@ impl Invariant for Votes {
                 let body = signed.body;
                 let place = (signed.signer, body.epoch, View::ZERO, Sequence::from(body.height), Phase::Checkpoint);
                 self.see(place, body.header_hash)
+            }
+            Message::ViewChange(signed) => {
+                self.see_view(signed.signer, &signed.body, signed.body.view, Phase::ViewChange)
+            }
+            Message::NewView(signed) => {
+                let proposals = signed.body.pre_prepares.iter();
+                let mut each = proposals.map(|p| self.see_ballot(p.signer, p.body.0, Phase::PrePrepare));
+                each.try_for_each(|seen| seen)?;
+                self.see_view(signed.signer, &signed.body, signed.body.view, Phase::NewView)
             }
             // Its signers are indices; their CHECKPOINTs have been seen one by one.
             Message::CertifiedCheckpoint(_) | Message::Status(_) => Ok(()),
