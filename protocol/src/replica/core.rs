@@ -9,7 +9,7 @@ use std::{
 use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::Verified};
 
 use super::{
-    allowance::Allowance,
+    allowance::{Allowance, cost},
     bodies::{Bodies, Question},
     durable::DurableState,
     input::{ExecutionResult, Input},
@@ -199,7 +199,7 @@ impl Replica {
         for Question { key, to, ids, is_repeated } in self.bodies.due(now.monotonic, &self.connected) {
             let height = Height::from(key.0);
             if is_repeated && next == Some(height) {
-                send(to, SyncMessage::FetchBlocks { from: height }, out);
+                send(to, SyncMessage::FetchBlocks { from: height, count: 1 }, out);
             }
             if let Ok(ids) = BoundedVec::try_from(ids) {
                 send(to, SyncMessage::FetchBodies(ids), out);
@@ -285,7 +285,7 @@ impl Replica {
     fn on_sync(&mut self, now: Now, from: NodeIndex, message: SyncMessage, out: &mut Vec<Output>) {
         if message.is_question() {
             let allowance = self.allowances.entry(from).or_insert_with(|| Allowance::full(now.monotonic));
-            if !allowance.take(now.monotonic) {
+            if !allowance.take(now.monotonic, cost(&message)) {
                 return;
             }
         }
@@ -298,9 +298,13 @@ impl Replica {
                 self.try_execute(out);
             }
             SyncMessage::Blocks(blocks) => self.on_blocks(now, from, blocks.into_inner(), out),
-            request @ (SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. }) => {
+            request @ (SyncMessage::FetchBlocks { .. }
+            | SyncMessage::FetchCertificate { .. }
+            | SyncMessage::FetchBatches(_)) => {
                 out.push(Output::Serve { to: from, request });
             }
+            // The engine's, once it changes views.
+            SyncMessage::Batch { .. } | SyncMessage::FetchViewChanges(_) => {}
         }
     }
 
@@ -364,7 +368,6 @@ impl Replica {
         self.pool.expire(now, self.head_time);
         self.proposals.executed(sequence);
         self.bodies.release(sequence);
-        self.sync.progressed(now.monotonic);
     }
 
     fn on_peer_up(&mut self, now: Now, peer: NodeIndex, out: &mut Vec<Output>) {

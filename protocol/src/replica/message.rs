@@ -3,14 +3,18 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_crypto::{
     encode::BoundedVec,
+    hash::Digest,
     signature::Claim,
     signed::{Contains, Unverifiable, Verifiable},
 };
 
 use crate::{
     document::{Body, CertifiedBlock, Proof},
-    id::{Height, TransactionId},
-    limits::{BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
+    id::{Height, Sequence, TransactionId},
+    limits::{
+        BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BATCHES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX,
+        VALIDATORS_LIMIT,
+    },
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
 };
 
@@ -33,10 +37,12 @@ pub enum SyncMessage {
     FetchBodies(BoundedVec<TransactionId, BATCH_COUNT_LIMIT>),
     /// Bodies that were asked for.
     Bodies(BoundedVec<Body, SYNC_BODIES_MAX>),
-    /// Blocks from this height on, as many as a frame takes.
+    /// Blocks from this height on: the first one, and as many of the next as an answer takes.
     FetchBlocks {
         /// The first height wanted.
         from: Height,
+        /// How many at most.
+        count: u16,
     },
     /// Consecutive final blocks; none where the sender has none to give.
     Blocks(BoundedVec<CertifiedBlock, SYNC_BLOCKS_MAX>),
@@ -45,6 +51,18 @@ pub enum SyncMessage {
         /// The block's height.
         height: Height,
     },
+    /// What executed blocks had ordered: batches of a NEW-VIEW's O that the log no longer holds. The answers are
+    /// [`SyncMessage::Batch`].
+    FetchBatches(BoundedVec<(Sequence, Digest), SYNC_BATCHES_MAX>),
+    /// What a digest stands for. Nothing in it is signed: whoever asked compares it with the digest.
+    Batch {
+        /// Where it was ordered.
+        sequence: Sequence,
+        /// Hashes to the digest that was asked for.
+        content: Content,
+    },
+    /// VIEW-CHANGEs that a NEW-VIEW names (PROTOCOL 5.4). The answers are protocol messages.
+    FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
 }
 
 impl PeerMessage {
@@ -58,6 +76,9 @@ impl PeerMessage {
             PeerMessage::Sync(SyncMessage::FetchBlocks { .. }) => "fetch-blocks",
             PeerMessage::Sync(SyncMessage::Blocks(_)) => "blocks",
             PeerMessage::Sync(SyncMessage::FetchCertificate { .. }) => "fetch-certificate",
+            PeerMessage::Sync(SyncMessage::FetchBatches(_)) => "fetch-batches",
+            PeerMessage::Sync(SyncMessage::Batch { .. }) => "batch",
+            PeerMessage::Sync(SyncMessage::FetchViewChanges(_)) => "fetch-view-changes",
         }
     }
 }
@@ -67,7 +88,11 @@ impl SyncMessage {
     pub fn is_question(&self) -> bool {
         matches!(
             self,
-            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. }
+            SyncMessage::FetchBodies(_)
+                | SyncMessage::FetchBlocks { .. }
+                | SyncMessage::FetchCertificate { .. }
+                | SyncMessage::FetchBatches(_)
+                | SyncMessage::FetchViewChanges(_)
         )
     }
 }
@@ -100,9 +125,12 @@ impl Verifiable for SyncMessage {
             SyncMessage::Claims(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Bodies(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Blocks(blocks) => blocks.iter().try_for_each(|block| block_claims(block, context, out)),
-            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. } => {
-                Ok(())
-            }
+            SyncMessage::FetchBodies(_)
+            | SyncMessage::FetchBlocks { .. }
+            | SyncMessage::FetchCertificate { .. }
+            | SyncMessage::FetchBatches(_)
+            | SyncMessage::Batch { .. }
+            | SyncMessage::FetchViewChanges(_) => Ok(()),
         }
     }
 }
