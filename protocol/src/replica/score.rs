@@ -18,13 +18,17 @@ const BYTES_PER_SECOND: usize = SYNC_ANSWER_BYTES;
 /// How long a source rests after its first failure; the rests and deadlines of the next ones double.
 const REST: Duration = Duration::from_millis(500);
 const REST_DOUBLINGS_MAX: u32 = 7;
-const DEADLINE_DOUBLINGS_MAX: u32 = 5;
+/// Not many: an answer that comes late counts all the same, while its source rests.
+const DEADLINE_DOUBLINGS_MAX: u32 = 2;
 
 /// How long a source rests that is much slower than another.
 const SLOW_REST: Duration = Duration::from_secs(4);
 
 /// A source is slow if another is this many times as fast.
 const SLOW_FACTOR: u64 = 8;
+
+/// No source is asked more often than its allowance lets it be, so a faster answer is worth no more.
+const ANSWER_LEAST: Duration = Duration::from_millis(40);
 
 /// What a block is worth beside its bytes, so that small ones count.
 const BLOCK_POINTS: u64 = 16 * 1024;
@@ -99,15 +103,19 @@ impl Source {
         }
     }
 
+    /// The answer to `ask` was none, or holds something else than was asked.
+    pub fn answered_badly(&mut self, now: Instant) {
+        self.ask = None;
+        self.fail(now);
+    }
+
     /// The answer to `ask` came, with this many blocks of what was asked, and bytes in them. `best` is the rate of the
     /// fastest source.
     pub fn answered(&mut self, now: Instant, ask: &Ask, blocks: usize, bytes: usize, best: u64) {
         self.ask = None;
-        if blocks == 0 {
-            return self.fail(now);
-        }
         let points = blocks as u64 * BLOCK_POINTS + bytes as u64;
-        let micros = u64::try_from(now.saturating_since(ask.since).as_micros()).unwrap_or(u64::MAX).max(1_000);
+        let took = now.saturating_since(ask.since).max(ANSWER_LEAST);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let sample = (points.saturating_mul(1_000_000) / micros).max(1);
         self.rate = if self.rate == 0 { sample } else { self.rate.midpoint(sample) };
         if self.is_slow(best) {

@@ -6,7 +6,8 @@
 //! that gives what it is asked for stands idle at most [`TAKE_OVER_AFTER`] for each range that a liar was trusted with, and a
 //! liar is trusted again only after its rest. A liar that never gives anything costs that time at growing intervals of 0.5 to
 //! 64 s, one that gives a little now and then every 4 s. When all of them rest, one more is asked every `TAKE_OVER_AFTER`,
-//! so the one that answers is found within that time multiplied by the number of sources, and is trusted from then on.
+//! so the one that answers is found within that time multiplied by the number of sources (and a deadline, 5.2 s at most, if
+//! its last question was lost), and is trusted from then on.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -156,11 +157,16 @@ impl Sync {
             // Late, stale or never asked for: the question stays open until its deadline.
             return Vec::new();
         }
+        let given = blocks.len();
         let in_order = |(block, height): &(CertifiedBlock, u64)| block.header.height.0 == *height;
         let range = ask.from.0..ask.from.0.saturating_add(ask.count);
         let blocks: Vec<_> = blocks.into_iter().zip(range).take_while(in_order).map(|(block, _)| block).collect();
         let sizes: Vec<usize> = blocks.iter().map(size).collect();
-        source.answered(now, &ask, blocks.len(), sizes.iter().sum(), best);
+        if blocks.is_empty() || blocks.len() < given {
+            source.answered_badly(now);
+        } else {
+            source.answered(now, &ask, blocks.len(), sizes.iter().sum(), best);
+        }
         for bytes in sizes {
             self.mean = if self.mean == 0 { bytes } else { (7 * self.mean + bytes) / 8 };
         }
