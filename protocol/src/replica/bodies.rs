@@ -180,7 +180,8 @@ impl Bodies {
         let Some(wanted) = self.wanted.get_mut(key).filter(|wanted| wanted.missing > 0) else { return false };
         let (size, was_indexed) = (wanted.ids.len(), wanted.is_indexed);
         let fits = wanted.ids.len() == bodies.len() && wanted.ids.iter().zip(bodies).all(|(id, body)| *id == body.id());
-        let completed = fits && bodies.iter().enumerate().fold(false, |done, (place, body)| wanted.fill(place, body) || done);
+        let completed =
+            fits && bodies.iter().enumerate().fold(false, |done, (place, body)| wanted.fill(place, body) || done);
         if completed && was_indexed {
             self.open_ids -= size;
             self.make_room();

@@ -74,7 +74,9 @@ fn blocks(
 ) -> Result<BoundedVec<CertifiedBlock, SYNC_BLOCKS_MAX>, StoreError> {
     let mut found = BoundedVec::default();
     let mut bytes = LENGTH_BYTES;
-    for height in (from.0..).take(count.into()).map(Height) {
+    // A peer can name the last number there is.
+    let end = from.saturating_add(count.into());
+    for height in (from.0..end.0).map(Height) {
         let Some(block) = final_block(store, height)? else { break };
         bytes += encode(&block).len();
         // The largest block there can be fits a frame.

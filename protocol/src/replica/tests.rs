@@ -26,6 +26,9 @@ use crate::{
     time::{Instant, Now, UnixMillis},
 };
 
+mod store;
+mod sync;
+
 const WALL: UnixMillis = 1_000_000;
 
 fn key(index: u8) -> SecretKey {
