@@ -74,11 +74,11 @@ pub fn class_of(message: &PeerMessage) -> Class {
         },
         PeerMessage::Sync(message) => match message {
             SyncMessage::Claims(_) => Class::Transactions,
-            SyncMessage::FetchViewChanges(_) => Class::ViewChange,
             SyncMessage::FetchBodies(_)
             | SyncMessage::Bodies(_)
             | SyncMessage::FetchBatches(_)
             | SyncMessage::Batch { .. } => Class::Bodies,
+            SyncMessage::FetchViewChanges(_) => Class::ViewChange,
             SyncMessage::FetchBlocks { .. } | SyncMessage::Blocks(_) | SyncMessage::FetchCertificate { .. } => {
                 Class::Sync
             }

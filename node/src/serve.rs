@@ -48,8 +48,7 @@ impl Server {
     fn run(&self, requests: &Receiver<Request>) {
         while let Ok((to, request)) = requests.recv() {
             match answer(self.store.as_ref(), &request) {
-                Ok(Some(answer)) => self.outbound.send(to, &answer),
-                Ok(None) => {}
+                Ok(answers) => answers.iter().for_each(|answer| self.outbound.send(to, answer)),
                 Err(error) => warn!(%to, %error, "a peer's request cannot be answered"),
             }
         }

@@ -87,8 +87,11 @@ pub const SYNC_BLOCKS_MAX: usize = 64;
 /// Bodies that one FETCH-BODIES can ask for and one answer can carry.
 pub const SYNC_BODIES_MAX: usize = BATCH_COUNT_LIMIT;
 
-/// Batches that one FETCH-BATCHES can ask for; each answer is a frame of its own.
-pub const FETCH_BATCHES_MAX: usize = 16;
+/// Bytes of an answer of synchronisation, unless a single block takes more: what one question may cost whoever answers.
+pub const SYNC_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Batches that one FETCH-BATCHES can ask for. Each comes in a frame of its own.
+pub const SYNC_BATCHES_MAX: usize = 16;
 
 /// Lowest uncertified heights that a STATUS names (PROTOCOL 4.1).
 pub const STATUS_UNCERTIFIED_MAX: usize = 32;

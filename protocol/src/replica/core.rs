@@ -9,7 +9,7 @@ use std::{
 use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::Verified};
 
 use super::{
-    allowance::Allowance,
+    allowance::{Allowance, cost},
     bodies::{Bodies, Key, Question},
     durable::DurableState,
     input::{ExecutionResult, Input},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     document::{Body, Outcome, Parameters, Proof, SignedTransaction},
     id::{Height, NodeIndex, Sequence, TransactionId},
-    limits::{BATCH_AGE_MS, CLAIMS_MAX, FETCH_BATCHES_MAX},
+    limits::{BATCH_AGE_MS, CLAIMS_MAX, SYNC_BATCHES_MAX},
     pbft::{self, Durable, Engine, Record, message::Content, status::EngineStatus},
     pool::{Admitted, Door, Load, Pool, PoolConfig},
     time::{Instant, Now, UnixMillis},
@@ -209,7 +209,7 @@ impl Replica {
         for Question { key, to, ids, is_repeated } in self.bodies.due(now.monotonic, &self.connected) {
             let height = Height::from(key.0);
             if is_repeated && next == Some(height) {
-                send(to, SyncMessage::FetchBlocks { from: height }, out);
+                send(to, SyncMessage::FetchBlocks { from: height, count: 1 }, out);
             }
             if let Ok(ids) = BoundedVec::try_from(ids) {
                 send(to, SyncMessage::FetchBodies(ids), out);
@@ -234,7 +234,7 @@ impl Replica {
             pbft::Output::Broadcast(message) => out.push(Output::Broadcast(Arc::new(PeerMessage::Pbft(message)))),
             pbft::Output::Check { sequence, content, purpose } => self.on_check(now, sequence, content, purpose, out),
             pbft::Output::FetchContents { to, wanted } => {
-                for part in wanted.chunks(FETCH_BATCHES_MAX).filter_map(|part| BoundedVec::try_from(part.to_vec()).ok())
+                for part in wanted.chunks(SYNC_BATCHES_MAX).filter_map(|part| BoundedVec::try_from(part.to_vec()).ok())
                 {
                     send(to, SyncMessage::FetchBatches(part), out);
                 }
@@ -307,7 +307,7 @@ impl Replica {
     fn on_sync(&mut self, now: Now, from: NodeIndex, message: SyncMessage, out: &mut Vec<Output>) {
         if message.is_question() {
             let allowance = self.allowances.entry(from).or_insert_with(|| Allowance::full(now.monotonic));
-            if !allowance.take(now.monotonic) {
+            if !allowance.take(now.monotonic, cost(&message)) {
                 return;
             }
         }
@@ -397,7 +397,6 @@ impl Replica {
         self.step(now, executed, out);
         self.proposals.executed(sequence);
         self.bodies.release(sequence);
-        self.sync.progressed(now.monotonic);
     }
 
     /// Another view: what was proposed and is not committed is dead, and its transactions return to the pool (PROTOCOL 5.5).

@@ -12,7 +12,7 @@ use crate::{
     document::{Body, CertifiedBlock, Proof},
     id::{Height, Sequence, TransactionId},
     limits::{
-        BATCH_COUNT_LIMIT, CLAIMS_MAX, FETCH_BATCHES_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX,
+        BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BATCHES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX,
         VALIDATORS_LIMIT,
     },
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
@@ -37,22 +37,13 @@ pub enum SyncMessage {
     FetchBodies(BoundedVec<TransactionId, BATCH_COUNT_LIMIT>),
     /// Bodies that were asked for.
     Bodies(BoundedVec<Body, SYNC_BODIES_MAX>),
-    /// Blocks from this height on, as many as a frame takes.
+    /// Blocks from this height on: the first one, and as many of the next as an answer takes.
     FetchBlocks {
         /// The first height wanted.
         from: Height,
+        /// How many at most.
+        count: u16,
     },
-    /// What digests at sequences stand for: batches that a new view proposes again.
-    FetchBatches(BoundedVec<(Sequence, Digest), FETCH_BATCHES_MAX>),
-    /// What one of them stands for; it counts only if it hashes to the digest.
-    Batch {
-        /// Where it was proposed.
-        sequence: Sequence,
-        /// The batch, or null.
-        content: Content,
-    },
-    /// VIEW-CHANGEs that a NEW-VIEW names. The answers are protocol messages.
-    FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
     /// Consecutive final blocks; none where the sender has none to give.
     Blocks(BoundedVec<CertifiedBlock, SYNC_BLOCKS_MAX>),
     /// The certificate of one block. The answer is a protocol message.
@@ -60,6 +51,18 @@ pub enum SyncMessage {
         /// The block's height.
         height: Height,
     },
+    /// What digests at sequences stand for: batches of a NEW-VIEW's O, from the log or from executed blocks. The answers
+    /// are [`SyncMessage::Batch`].
+    FetchBatches(BoundedVec<(Sequence, Digest), SYNC_BATCHES_MAX>),
+    /// What a digest stands for. Nothing in it is signed: whoever asked compares it with the digest.
+    Batch {
+        /// Where it was ordered.
+        sequence: Sequence,
+        /// Hashes to the digest that was asked for.
+        content: Content,
+    },
+    /// VIEW-CHANGEs that a NEW-VIEW names (PROTOCOL 5.4). The answers are protocol messages.
+    FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
 }
 
 impl PeerMessage {

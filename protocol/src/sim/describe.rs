@@ -96,12 +96,12 @@ fn sync(message: &SyncMessage) -> String {
         SyncMessage::Claims(bodies) => counted(bodies.len(), "claim"),
         SyncMessage::FetchBodies(ids) => format!("asks for {}", counted(ids.len(), "body").replace("bodys", "bodies")),
         SyncMessage::Bodies(bodies) => counted(bodies.len(), "body").replace("bodys", "bodies"),
-        SyncMessage::FetchBlocks { from } => format!("asks for blocks from height {from}"),
+        SyncMessage::FetchBlocks { from, count } => format!("asks for {count} blocks from height {from}"),
         SyncMessage::Blocks(blocks) => counted(blocks.len(), "block"),
         SyncMessage::FetchCertificate { height } => format!("asks for the certificate of height {height}"),
-        SyncMessage::FetchBatches(wanted) => format!("asks what {} stand for", counted(wanted.len(), "digest")),
-        SyncMessage::Batch { sequence, content: of } => format!("batch of sequence {sequence} ({})", content(of)),
-        SyncMessage::FetchViewChanges(names) => format!("asks for {}", counted(names.len(), "VIEW-CHANGE")),
+        SyncMessage::FetchBatches(places) => format!("asks for {} batches", places.len()),
+        SyncMessage::Batch { sequence, content: of } => format!("the batch of sequence {sequence} ({})", content(of)),
+        SyncMessage::FetchViewChanges(names) => format!("asks for {} VIEW-CHANGEs", names.len()),
     }
 }
 

@@ -500,10 +500,12 @@ impl World {
                 self.enqueue(node, Job::Certify { height, certificate, anchor });
             }
             Output::Serve { to, request } => {
-                let answer =
+                let answers =
                     serve::answer(&self.node(node).disk.store, &request).expect("a simulated store can be read");
-                if let Some(message) = answer.and_then(|answer| self.leave(node, &answer)) {
-                    self.carry(node, to, &message);
+                for answer in answers {
+                    if let Some(message) = self.leave(node, &answer) {
+                        self.carry(node, to, &message);
+                    }
                 }
             }
             Output::Admission { id, result } => self.admitted(node, id, result),

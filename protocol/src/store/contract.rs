@@ -183,7 +183,7 @@ pub trait Store: StateReader + Send + Sync {
     fn certificate(&self, height: Height) -> Result<Option<Certificate>, StoreError>;
 
     /// The lowest heights from `from` on, at most `max` of them, that have no certificate of their own. Block 0, which
-    /// needs none, is never among them.
+    /// needs none, is never among them. Costs what it returns, however long the chain is: a start asks from height 1.
     ///
     /// # Errors
     ///

@@ -27,6 +27,7 @@ struct Tables {
     blocks: Vec<Block>,
     proofs: BTreeMap<Height, Proof>,
     certificates: BTreeMap<Height, Certificate>,
+    uncertified: BTreeSet<Height>,
     heights: BTreeMap<Digest, Height>,
     transactions: BTreeMap<TransactionId, (Height, u32)>,
     state: BTreeMap<Digest, Vec<u8>>,
@@ -143,8 +144,9 @@ impl Store for MemoryStore {
         if found != expected {
             return Err(StoreError::OutOfOrder { expected, found });
         }
-        if let Proof::Certificate(certificate) = &commit.proof {
-            tables.certificates.insert(found, certificate.clone());
+        match &commit.proof {
+            Proof::Certificate(certificate) => drop(tables.certificates.insert(found, certificate.clone())),
+            Proof::Commits(_) => drop(tables.uncertified.insert(found)),
         }
         tables.proofs.insert(found, commit.proof.clone());
         tables.put_block(commit.block.clone(), &commit.changes);
@@ -157,6 +159,7 @@ impl Store for MemoryStore {
             return Err(StoreError::corrupt("certificates", format!("there is no block {height} to certify")));
         }
         tables.certificates.insert(height, certificate.clone());
+        tables.uncertified.remove(&height);
         Ok(())
     }
 
@@ -185,9 +188,7 @@ impl Store for MemoryStore {
     }
 
     fn uncertified(&self, from: Height, max: usize) -> Result<Vec<Height>, StoreError> {
-        let tables = self.read();
-        let heights = (from.0.max(1)..tables.blocks.len() as u64).map(Height);
-        Ok(heights.filter(|height| !tables.certificates.contains_key(height)).take(max).collect())
+        Ok(self.read().uncertified.range(from..).take(max).copied().collect())
     }
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
