@@ -26,6 +26,8 @@ fn config() -> PoolConfig {
         sender_share: 16,
         claims_max: 256,
         transaction_bytes_max: 16 << 10,
+        batch_count_max: BATCH,
+        batch_bytes_max: 1 << 20,
         validity_window: 120_000,
         clock_skew_max: 2_000,
         forward_timeout: Duration::from_millis(500),
