@@ -2,7 +2,9 @@
 //! engine's.
 //!
 //! - **(b) too slow**: time is cut into windows of one view timeout. In each, as many positions are applied or failed as
-//!   had been pending here for over a timeout at its start, or one full batch.
+//!   had been pending here for over a timeout at its start, or one full batch. Two windows in a row that fall short
+//!   accuse: pools are bounded, so this one may hold what the primary's had no room for. When the primary has served
+//!   what it holds it has room, and repair brings it the rest well within the second window.
 //! - **(c) claim left out**: a batch that owed a claim lacked it although it had room.
 //! - **(d) claim overtaken**: batches that owed a claim executed more than n positions of one sender, and not the claim.
 //!
@@ -15,7 +17,7 @@
 //! have left. A claim that comes to be owed in between waits for the next count. So it takes one counter per sender, not
 //! one per sender and claim, and no claim waits longer than two counts.
 //!
-//! In three cases less is demanded than could be, since a correct primary may be unable to give it. What is so close
+//! In three more cases less is demanded than could be, since a correct primary may be unable to give it. What is so close
 //! to either end of its validity that clocks within `clock_skew_max` may disagree is not missed by (b); the claims cover
 //! it. What leaves otherwise than by execution is not missed either. And when a sender is found to be no member
 //! any more, batches accepted until then owe nothing: its skipped positions would look like room.
@@ -39,9 +41,9 @@ const LOOKED_AT_MAX: usize = 16_384;
 /// What the primary is accused of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfair {
-    /// (b): fewer positions were executed than had waited for over a timeout.
+    /// (b): fewer positions were executed than had waited for over a timeout, in two windows of a timeout in a row.
     TooSlow {
-        /// Positions applied or failed within the window.
+        /// Positions applied or failed within the second window.
         settled: usize,
         /// How many should have been.
         expected: usize,
@@ -149,6 +151,8 @@ pub(super) struct Watch {
     start: ViewStart,
     fresh: BTreeMap<Sequence, Fresh>,
     window: Window,
+    /// Whether the window before fell short.
+    short: bool,
     /// Arrivals of the claims that the present count of (d) is about.
     overtaken: BTreeSet<u64>,
     served: HashMap<PublicKey, usize>,
@@ -160,7 +164,7 @@ impl Pool {
         self.begin_claims(start.view);
         let window = self.open_window(now, start.view_timeout);
         let (fresh, overtaken, served) = Default::default();
-        self.watch = start.judges.then_some(Watch { start, fresh, window, overtaken, served });
+        self.watch = start.judges.then_some(Watch { start, fresh, window, short: false, overtaken, served });
     }
 
     /// The view has been left and the next is not active yet: nobody is judged.
@@ -216,7 +220,7 @@ impl Pool {
         self.open_claims.iter().map(|(&arrival, &slot)| (arrival, slot)).filter(|&(_, slot)| is_owed(slot)).collect()
     }
 
-    /// Judges (b) when a window has ended, and opens the next.
+    /// Judges (b) when a window has ended, and opens the next. An idle pool has nothing to miss, so a window may end late.
     pub fn judge_rate(&mut self, now: Now) -> Option<Unfair> {
         let Watch { window, start, .. } = self.watch.as_ref()?;
         if now.monotonic < window.until {
@@ -224,8 +228,10 @@ impl Pool {
         }
         let (settled, expected, within) = (window.settled, window.expected - window.gone, window.length);
         let next = self.open_window(now, start.view_timeout);
-        self.watch.as_mut()?.window = next;
-        let unfair = settled.count < expected && self.config.has_room(settled);
+        let short = settled.count < expected && self.config.has_room(settled);
+        let watch = self.watch.as_mut()?;
+        watch.window = next;
+        let unfair = std::mem::replace(&mut watch.short, short) && short;
         unfair.then_some(Unfair::TooSlow { settled: settled.count, expected, within })
     }
 
@@ -285,6 +291,21 @@ impl Pool {
 impl Window {
     fn misses(&self, arrival: u64, valid_until: UnixMillis) -> bool {
         arrival < self.arrived_before && valid_until > self.valid.0 && valid_until <= self.valid.1
+    }
+}
+
+#[cfg(test)]
+impl Watch {
+    pub(super) fn is_short(&self) -> bool {
+        self.short
+    }
+
+    pub(super) fn settled(&self) -> usize {
+        self.window.settled.count
+    }
+
+    pub(super) fn expected(&self) -> usize {
+        self.window.expected - self.window.gone
     }
 }
 

@@ -200,18 +200,35 @@ fn the_count_of_who_overtook_ends_with_its_claims_and_begins_anew_with_the_view(
     assert!(matches!(unfair, Some(Unfair::ClaimOvertaken { id, .. }) if id == second.id()), "{unfair:?}");
 }
 
+/// Ends a window, if it ends at `ms`: what was executed in it and what should have been, if it fell short.
 fn rate(backup: &mut Backup, ms: u64) -> Option<(usize, usize)> {
-    assert!(backup.pool.next_judgement().is_some());
-    match backup.pool.judge_rate(at(ms)) {
-        Some(Unfair::TooSlow { settled, expected, within }) => {
-            assert_eq!(within, TIMEOUT);
-            Some((settled, expected))
-        }
-        other => {
-            assert_eq!(other, None);
-            None
-        }
+    let due = backup.pool.next_judgement().expect("something is pending");
+    let watch = |backup: &Backup| backup.pool.watch.clone().expect("it judges");
+    let before = watch(backup);
+    let unfair = backup.pool.judge_rate(at(ms));
+    if at(ms).monotonic < due {
+        assert_eq!(unfair, None);
+        return None;
     }
+    let short = (before.settled(), before.expected());
+    let accused = Unfair::TooSlow { settled: short.0, expected: short.1, within: TIMEOUT };
+    assert_eq!(unfair, (before.is_short() && watch(backup).is_short()).then_some(accused));
+    watch(backup).is_short().then_some(short)
+}
+
+#[test]
+fn the_second_of_two_slow_windows_in_a_row_accuses() {
+    let mut backup = Backup::new(config());
+    let served = transaction(2, 0);
+    admit(&mut backup.pool, at(0), &transaction(1, 0)).unwrap();
+    assert_eq!([1_001, 2_001].map(|ms| backup.pool.judge_rate(at(ms))), [None, None]);
+    backup.execute(2_500, START + 2_500, &[&served], Outcome::Applied);
+    assert_eq!([3_001, 4_001].map(|ms| backup.pool.judge_rate(at(ms))), [None, None]);
+    let unfair = Some(Unfair::TooSlow { settled: 0, expected: 1, within: TIMEOUT });
+    assert_eq!([5_001, 6_001].map(|ms| backup.pool.judge_rate(at(ms))), [unfair.clone(), unfair]);
+    backup.pool.begin_view(at(7_000), ViewStart { view: (Epoch(0), View(1)), ..BACKUP });
+    assert_eq!(backup.pool.judge_rate(at(8_000)), None, "each view starts anew");
+    assert!(backup.pool.judge_rate(at(9_000)).is_some());
 }
 
 #[test]

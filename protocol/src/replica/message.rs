@@ -10,8 +10,9 @@ use quorate_crypto::{
 use crate::{
     document::{Body, CertifiedBlock, Proof},
     id::{Height, TransactionId},
-    limits::{BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
+    limits::{BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, REPAIR_IDS_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
+    time::UnixMillis,
 };
 
 /// One frame between two nodes.
@@ -45,6 +46,49 @@ pub enum SyncMessage {
         /// The block's height.
         height: Height,
     },
+}
+
+/// What pool repair says (PROTOCOL 4.6).
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum RepairMessage {
+    /// Part of what has been pending at the sender for long.
+    Pending(BoundedVec<Told, REPAIR_IDS_MAX>),
+    /// Which of these the receiver lacks.
+    FetchPending(BoundedVec<TransactionId, REPAIR_IDS_MAX>),
+    /// Their bodies. The edge verifies them one by one, drops those of strangers, and hands the rest in as
+    /// `Input::Submitted` by the door of gossip.
+    PendingBodies(BoundedVec<Body, REPAIR_IDS_MAX>),
+}
+
+/// A pending transaction that somebody is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: TransactionId,
+    /// Its `valid_until`, Unix milliseconds. Whoever is told looks the id up by it; if it is a lie, that costs a body.
+    pub valid_until: UnixMillis,
+}
+
+impl RepairMessage {
+    /// A short word for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RepairMessage::Pending(_) => "pending",
+            RepairMessage::FetchPending(_) => "fetch-pending",
+            RepairMessage::PendingBodies(_) => "pending-bodies",
+        }
+    }
+}
+
+impl Verifiable for RepairMessage {
+    type Context = VerifyContext;
+
+    fn claims(&self, context: &VerifyContext, out: &mut Vec<Claim>) -> Result<(), Unverifiable> {
+        match self {
+            RepairMessage::PendingBodies(bodies) => bodies_claims(bodies, context, out),
+            RepairMessage::Pending(_) | RepairMessage::FetchPending(_) => Ok(()),
+        }
+    }
 }
 
 impl PeerMessage {
