@@ -151,7 +151,7 @@ impl Pair {
             let proposal = self.proposals.pop_front().expect("it was looked at");
             self.execute(ms, &proposal);
         }
-        if link_up && ms % REPAIR_MS == 0 {
+        if link_up && ms.is_multiple_of(REPAIR_MS) {
             self.repair(ms);
         }
         let unfair = self.backup.judge_rate(now(ms, self.ahead));

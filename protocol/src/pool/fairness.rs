@@ -257,7 +257,7 @@ impl Pool {
             settled: Load::default(),
         };
         let mut waiting = Load::default();
-        for (arrival, slot) in self.by_arrival.range(0).take(LOOKED_AT_MAX) {
+        for (arrival, slot) in self.arrived_from(0).take(LOOKED_AT_MAX) {
             let entry = &self.entries[slot];
             if now.monotonic.saturating_since(entry.arrived) <= length || !self.config.has_room(waiting) {
                 break;

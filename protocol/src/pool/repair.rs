@@ -28,7 +28,7 @@ impl Pool {
                 summary.pending.push((entry.body.id(), entry.valid_until()));
             }
         }
-        for (arrival, slot) in self.by_arrival.range(from) {
+        for (arrival, slot) in self.arrived_from(from) {
             let entry = &self.entries[slot];
             if !is_old(entry.arrived) {
                 break;
@@ -47,7 +47,7 @@ impl Pool {
     /// Since when the oldest pending transaction waits.
     #[must_use]
     pub fn oldest_arrived(&self) -> Option<Instant> {
-        self.by_arrival.oldest().map(|slot| self.entries[slot].arrived)
+        self.oldest.values().next().map(|&slot| self.entries[slot].arrived)
     }
 
     /// The number of a pending transaction's arrival.

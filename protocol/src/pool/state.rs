@@ -233,7 +233,7 @@ impl Pool {
         let entry = self.entries.remove(slot);
         let bytes = entry.body.size();
         self.by_id.remove(&entry.body.id());
-        self.by_arrival.remove(entry.arrival);
+        self.by_arrival.leave(|number, slot| is_there(&self.entries, number, slot));
         self.arrivals.remove(&(entry.sender, entry.arrival, slot));
         self.expiry.remove(&(entry.valid_until(), slot));
         self.total.subtract(bytes);
@@ -250,6 +250,11 @@ impl Pool {
         if self.senders[entry.sender].oldest == entry.arrival {
             self.next_oldest(now, entry.sender);
         }
+    }
+
+    /// What is pending, from the arrival of number `from` on.
+    pub(super) fn arrived_from(&self, from: u64) -> impl Iterator<Item = (u64, Slot)> + '_ {
+        self.by_arrival.range(from).filter(|&(number, slot)| is_there(&self.entries, number, slot))
     }
 
     fn sender_slot(&mut self, key: PublicKey, arrival: u64, arrived: Instant) -> Slot {
@@ -332,4 +337,8 @@ impl Pool {
         // Mostly there are none, and then hashing the id is wasted.
         if self.foreign_marks.is_empty() { None } else { self.foreign_marks.remove(id) }
     }
+}
+
+fn is_there(entries: &Slab<Entry>, arrival: u64, slot: Slot) -> bool {
+    entries.get(slot).is_some_and(|entry| entry.arrival == arrival)
 }

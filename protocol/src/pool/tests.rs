@@ -513,7 +513,7 @@ fn assert_consistent(pool: &Pool) {
         assert!(entry.place == Place::Common || entry.claimants != 0 || entry.mark.is_some());
         assert!(entry.rank.is_claimed() || entry.claimants == 0);
         assert!(!entry.rank.is_claimed() || entry.claimants != 0 || entry.place == Place::Claim);
-        assert!(pool.by_arrival.range(entry.arrival).next() == Some((entry.arrival, *slot)));
+        assert!(pool.arrived_from(entry.arrival).next() == Some((entry.arrival, *slot)));
     }
     let bits: usize = entries.iter().map(|(_, entry)| entry.claimants.count_ones() as usize).sum();
     assert_eq!(bits, pool.claimed.len());
@@ -521,7 +521,7 @@ fn assert_consistent(pool: &Pool) {
         let claims = pool.claimed.keys().filter(|(claimant, _)| claimant.0 == validator).count();
         assert!(claims <= pool.config.claims_max);
     }
-    assert_eq!(pool.by_arrival.range(0).count(), entries.len());
+    assert_eq!(pool.arrived_from(0).count(), entries.len());
 }
 
 fn prepared_transactions() -> Vec<Vec<Verified<SignedTransaction>>> {
