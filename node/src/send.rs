@@ -73,7 +73,7 @@ pub fn class_of(message: &PeerMessage) -> Class {
             Message::ViewChange(_) | Message::NewView(_) => Class::ViewChange,
         },
         PeerMessage::Sync(message) => match message {
-            SyncMessage::Claims(_) => Class::Transactions,
+            SyncMessage::Claims(_) | SyncMessage::Repair(_) => Class::Transactions,
             SyncMessage::FetchBodies(_)
             | SyncMessage::Bodies(_)
             | SyncMessage::FetchBatches(_)

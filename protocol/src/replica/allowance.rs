@@ -37,7 +37,12 @@ pub(super) fn cost(question: &SyncMessage) -> u64 {
         SyncMessage::FetchCertificate { .. } => return CERTIFICATE_COST,
         SyncMessage::FetchBatches(places) => places.len() as u64 * BATCH_BYTES,
         SyncMessage::FetchViewChanges(names) => names.len() as u64 * VIEW_CHANGE_BYTES,
-        SyncMessage::Claims(_) | SyncMessage::Bodies(_) | SyncMessage::Blocks(_) | SyncMessage::Batch { .. } => 0,
+        // Pool repair has its own bounds: one answer for each telling.
+        SyncMessage::Repair(_)
+        | SyncMessage::Claims(_)
+        | SyncMessage::Bodies(_)
+        | SyncMessage::Blocks(_)
+        | SyncMessage::Batch { .. } => 0,
     };
     answer.clamp(QUESTION_BYTES, SYNC_ANSWER_BYTES as u64)
 }

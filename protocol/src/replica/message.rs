@@ -12,10 +12,11 @@ use crate::{
     document::{Body, CertifiedBlock, Proof},
     id::{Height, Sequence, TransactionId},
     limits::{
-        BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BATCHES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX,
-        VALIDATORS_LIMIT,
+        BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, REPAIR_IDS_MAX, SYNC_BATCHES_MAX, SYNC_BLOCKS_MAX,
+        SYNC_BODIES_MAX, VALIDATORS_LIMIT,
     },
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
+    time::UnixMillis,
 };
 
 /// One frame between two nodes.
@@ -63,6 +64,51 @@ pub enum SyncMessage {
     },
     /// VIEW-CHANGEs that a NEW-VIEW names (PROTOCOL 5.4). The answers are protocol messages.
     FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
+    /// What waits in the sender's pool (PROTOCOL 4.6).
+    Repair(RepairMessage),
+}
+
+/// What pool repair says (PROTOCOL 4.6).
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum RepairMessage {
+    /// Part of what has been pending at the sender for long.
+    Pending(BoundedVec<Told, REPAIR_IDS_MAX>),
+    /// Which of these the receiver lacks.
+    FetchPending(BoundedVec<TransactionId, REPAIR_IDS_MAX>),
+    /// Their bodies. The edge verifies them one by one, drops those of strangers, and hands the rest in as
+    /// `Input::Submitted` by the door of gossip.
+    PendingBodies(BoundedVec<Body, REPAIR_IDS_MAX>),
+}
+
+/// A pending transaction that somebody is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: TransactionId,
+    /// Its `valid_until`, Unix milliseconds. Whoever is told looks the id up by it; if it is a lie, that costs a body.
+    pub valid_until: UnixMillis,
+}
+
+impl RepairMessage {
+    /// A short word for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RepairMessage::Pending(_) => "pending",
+            RepairMessage::FetchPending(_) => "fetch-pending",
+            RepairMessage::PendingBodies(_) => "pending-bodies",
+        }
+    }
+}
+
+impl Verifiable for RepairMessage {
+    type Context = VerifyContext;
+
+    fn claims(&self, context: &VerifyContext, out: &mut Vec<Claim>) -> Result<(), Unverifiable> {
+        match self {
+            RepairMessage::PendingBodies(bodies) => bodies_claims(bodies, context, out),
+            RepairMessage::Pending(_) | RepairMessage::FetchPending(_) => Ok(()),
+        }
+    }
 }
 
 impl PeerMessage {
@@ -79,6 +125,7 @@ impl PeerMessage {
             PeerMessage::Sync(SyncMessage::FetchBatches(_)) => "fetch-batches",
             PeerMessage::Sync(SyncMessage::Batch { .. }) => "batch",
             PeerMessage::Sync(SyncMessage::FetchViewChanges(_)) => "fetch-view-changes",
+            PeerMessage::Sync(SyncMessage::Repair(message)) => message.name(),
         }
     }
 }
@@ -93,6 +140,7 @@ impl SyncMessage {
                 | SyncMessage::FetchCertificate { .. }
                 | SyncMessage::FetchBatches(_)
                 | SyncMessage::FetchViewChanges(_)
+                | SyncMessage::Repair(RepairMessage::Pending(_) | RepairMessage::FetchPending(_))
         )
     }
 }
@@ -124,6 +172,7 @@ impl Verifiable for SyncMessage {
         match self {
             SyncMessage::Claims(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Bodies(bodies) => bodies_claims(bodies, context, out),
+            SyncMessage::Repair(message) => message.claims(context, out),
             SyncMessage::Blocks(blocks) => blocks.iter().try_for_each(|block| block_claims(block, context, out)),
             SyncMessage::FetchBodies(_)
             | SyncMessage::FetchBlocks { .. }

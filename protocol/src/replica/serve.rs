@@ -39,6 +39,7 @@ pub fn answer(store: &dyn Store, request: &SyncMessage) -> Result<Vec<PeerMessag
         SyncMessage::FetchBatches(places) => batches(store, places)?,
         // VIEW-CHANGEs are in no store, and answers are not answered.
         SyncMessage::FetchViewChanges(_)
+        | SyncMessage::Repair(_)
         | SyncMessage::Claims(_)
         | SyncMessage::Bodies(_)
         | SyncMessage::Blocks(_)

@@ -4,7 +4,7 @@ use crate::document::{Block, Outcome};
 use crate::id::{Height, TransactionId};
 use crate::pbft::message::{Ballot, Content, Message, NewView, ViewChange};
 use crate::pbft::{Note, Record};
-use crate::replica::{PeerMessage, SyncMessage};
+use crate::replica::{PeerMessage, RepairMessage, SyncMessage};
 use quorate_crypto::Digest;
 use std::fmt::Write;
 
@@ -101,6 +101,9 @@ fn sync(message: &SyncMessage) -> String {
         SyncMessage::FetchCertificate { height } => format!("asks for the certificate of height {height}"),
         SyncMessage::FetchBatches(places) => format!("asks for {} batches", places.len()),
         SyncMessage::Batch { sequence, content: of } => format!("the batch of sequence {sequence} ({})", content(of)),
+        SyncMessage::Repair(RepairMessage::Pending(told)) => format!("tells of {} that wait", told.len()),
+        SyncMessage::Repair(RepairMessage::FetchPending(ids)) => format!("asks for {} that wait", ids.len()),
+        SyncMessage::Repair(RepairMessage::PendingBodies(bodies)) => format!("{} that wait", bodies.len()),
         SyncMessage::FetchViewChanges(names) => format!("asks for {} VIEW-CHANGEs", names.len()),
     }
 }

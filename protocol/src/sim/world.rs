@@ -16,7 +16,9 @@ use crate::pbft;
 use crate::pbft::message::VerifyContext;
 use crate::pool::{Admitted, Door};
 use crate::replica::serve;
-use crate::replica::{ExecutionJob, Input, Output, PeerMessage, Replica, ReplicaConfig, ReplicaStatus, SyncMessage};
+use crate::replica::{
+    ExecutionJob, Input, Output, PeerMessage, RepairMessage, Replica, ReplicaConfig, ReplicaStatus, SyncMessage,
+};
 use crate::store::{MemoryStore, StateReader, Store};
 use crate::time::Instant;
 use quorate_crypto::{Digest, Signature, Verified, Verifier, decode, encode, sha256};
@@ -432,6 +434,10 @@ impl World {
         if let PeerMessage::Sync(SyncMessage::Claims(bodies)) = &***message {
             let transactions = self.members_among(to, bodies);
             return self.handle(to, Input::Submitted { transactions, door: Door::Claim(from) });
+        }
+        if let PeerMessage::Sync(SyncMessage::Repair(RepairMessage::PendingBodies(bodies))) = &***message {
+            let transactions = self.members_among(to, bodies);
+            return self.handle(to, Input::Submitted { transactions, door: Door::Gossip });
         }
         self.handle(to, Input::Peer { from, message: Verified::clone(message) });
     }
