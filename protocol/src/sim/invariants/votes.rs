@@ -1,4 +1,5 @@
-//! PR: no key signs two digests for one (epoch, view, sequence, phase), restarts included.
+//! PR: no key signs two digests for one (epoch, view, sequence, phase), restarts included; and the key of a node without a
+//! journal signs nothing new.
 
 use super::promise::{Invariant, Observation, Promise, Violation};
 use crate::id::{Epoch, Sequence, View};
@@ -6,7 +7,7 @@ use crate::pbft::Message;
 use crate::pbft::message::Ballot;
 use crate::replica::PeerMessage;
 use quorate_crypto::{Digest, PublicKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a signature can be about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ enum Phase {
 #[derive(Debug, Default)]
 pub struct Votes {
     cast: BTreeMap<(PublicKey, Epoch, View, Sequence, Phase), Digest>,
+    liars: BTreeSet<PublicKey>,
+    amnesiacs: BTreeSet<PublicKey>,
 }
 
 impl Votes {
@@ -29,11 +32,20 @@ impl Votes {
     }
 
     fn see(&mut self, place: (PublicKey, Epoch, View, Sequence, Phase), digest: Digest) -> Result<(), Violation> {
+        let (signer, epoch, view, sequence, phase) = place;
+        if self.liars.contains(&signer) {
+            return Ok(());
+        }
+        if self.amnesiacs.contains(&signer) && phase != Phase::Checkpoint && !self.cast.contains_key(&place) {
+            let detail = format!(
+                "key {signer} has no journal and signed {phase:?} at epoch {epoch}, view {view}, sequence {sequence}"
+            );
+            return Err(Violation { promise: Promise::Votes, detail });
+        }
         let first = *self.cast.entry(place).or_insert(digest);
         if first == digest {
             return Ok(());
         }
-        let (signer, epoch, view, sequence, phase) = place;
         let detail = format!(
             "key {signer} signed {phase:?} for {first} and for {digest} at epoch {epoch}, view {view}, sequence {sequence}"
         );
@@ -43,7 +55,18 @@ impl Votes {
 
 impl Invariant for Votes {
     fn observe(&mut self, observation: Observation<'_>) -> Result<(), Violation> {
-        let Observation::Released { message: PeerMessage::Pbft(message), .. } = observation else { return Ok(()) };
+        let message = match observation {
+            Observation::Released { message: PeerMessage::Pbft(message), .. } => message,
+            Observation::Lies { key, .. } => {
+                self.liars.insert(key);
+                return Ok(());
+            }
+            Observation::Amnesiac { key, .. } => {
+                self.amnesiacs.insert(key);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         match message {
             Message::PrePrepare(proposal) => {
                 self.see_ballot(proposal.pre_prepare.signer, proposal.ballot(), Phase::PrePrepare)
