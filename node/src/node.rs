@@ -12,7 +12,6 @@ use quorate_protocol::document::Genesis;
 use quorate_protocol::id::Epoch;
 use quorate_protocol::ledger::Ledger;
 use quorate_protocol::pbft::Config as EngineConfig;
-use quorate_protocol::pbft::message::VerifyContext;
 use quorate_protocol::replica::{DurableState, Input, JournalEntry, Replica, ReplicaConfig};
 use quorate_protocol::store::{Store, StoreError};
 use quorate_storage::data::DataDirectory;
@@ -364,11 +363,7 @@ impl Shared {
             network: self.network.clone(),
             members: Arc::clone(&self.members),
             recent: RecentlyVerified::default(),
-            context: VerifyContext {
-                chain_id: opened.identity.chain_id,
-                epoch: Epoch(0),
-                validators: opened.genesis.validators.clone(),
-            },
+            context: opened.replica_config().engine.verify_context(),
             transaction_bytes_max: opened.genesis.parameters.transaction_bytes_max as usize,
             counters: Arc::clone(&self.counters),
         }

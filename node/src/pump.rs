@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use quorate_protocol::pbft::Note;
 use quorate_protocol::replica::{Input, Output, Replica};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::execute::ExecuteJob;
@@ -154,5 +154,11 @@ fn log_note(note: &Note) {
         Note::Refused { sequence, reason } => info!(%sequence, reason, "a proposal was not voted for"),
         Note::NotSigned { what, refusal } => debug!(what, %refusal, "not signed"),
         Note::LowWatermark(height) => debug!(%height, "low watermark"),
+        Note::LeftView { to, reason } => info!(view = %to, reason, "left for another view"),
+        Note::OpenedView { view, proposed_again } => info!(%view, proposed_again, "the view is active"),
+        Note::RefusedNewView { view, reason } => warn!(%view, reason, "a new view was refused"),
+        Note::StateDiverged { height } => {
+            error!(%height, "state_diverged: no header of this height can be certified any more");
+        }
     }
 }

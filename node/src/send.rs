@@ -70,10 +70,15 @@ pub fn class_of(message: &PeerMessage) -> Class {
             | Message::CommitCertificate(_)
             | Message::CertifiedCheckpoint(_) => Class::Commit,
             Message::Status(_) => Class::Status,
+            Message::ViewChange(_) | Message::NewView(_) => Class::ViewChange,
         },
         PeerMessage::Sync(message) => match message {
             SyncMessage::Claims(_) => Class::Transactions,
-            SyncMessage::FetchBodies(_) | SyncMessage::Bodies(_) => Class::Bodies,
+            SyncMessage::FetchViewChanges(_) => Class::ViewChange,
+            SyncMessage::FetchBodies(_)
+            | SyncMessage::Bodies(_)
+            | SyncMessage::FetchBatches(_)
+            | SyncMessage::Batch { .. } => Class::Bodies,
             SyncMessage::FetchBlocks { .. } | SyncMessage::Blocks(_) | SyncMessage::FetchCertificate { .. } => {
                 Class::Sync
             }

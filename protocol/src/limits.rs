@@ -87,6 +87,9 @@ pub const SYNC_BLOCKS_MAX: usize = 64;
 /// Bodies that one FETCH-BODIES can ask for and one answer can carry.
 pub const SYNC_BODIES_MAX: usize = BATCH_COUNT_LIMIT;
 
+/// Batches that one FETCH-BATCHES can ask for; each answer is a frame of its own.
+pub const FETCH_BATCHES_MAX: usize = 16;
+
 /// Lowest uncertified heights that a STATUS names (PROTOCOL 4.1).
 pub const STATUS_UNCERTIFIED_MAX: usize = 32;
 

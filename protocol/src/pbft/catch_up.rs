@@ -12,8 +12,9 @@ use quorate_crypto::{
 
 use super::{
     engine::Engine,
-    message::{CertifiedCheckpoint, CommitCertificate, Message, STATUS_SLOTS_MAX, Status, progress},
+    message::{CertifiedCheckpoint, CommitCertificate, Message, Proposal, STATUS_SLOTS_MAX, Status, progress},
     output::Output,
+    slot::{Acceptance, Slot},
 };
 use crate::{
     document::certificate::Checkpoint,
@@ -40,14 +41,18 @@ impl Engine {
         }
         self.state.executed_at_status = self.state.executed;
         self.resend_checkpoints(out);
+        if std::mem::take(&mut self.state.recovering) {
+            self.check_all(out);
+        }
         self.retry_slots(out);
+        self.ask_again(out);
         let interval =
             if self.is_missing_something() { self.config.status_interval } else { self.config.status_interval_idle };
         self.state.status_timer.set(interval);
     }
 
     /// After a restart the journal may hold enough for the next step already, with no message left to trigger it.
-    fn retry_slots(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn retry_slots(&mut self, out: &mut Vec<Output>) {
         let first = Sequence::from(self.state.executed.next());
         let open: Vec<Sequence> = self.state.slots.range(first..).map(|(sequence, _)| *sequence).collect();
         for sequence in open {
@@ -62,7 +67,7 @@ impl Engine {
         let last = self.state.slots.last_key_value().map_or(self.state.low.0, |(sequence, _)| sequence.0);
         let slots: Vec<u8> = (self.state.low.0 + 1..=last)
             .take(STATUS_SLOTS_MAX)
-            .map(|n| self.state.slots.get(&Sequence(n)).map_or(0, super::slot::Slot::progress))
+            .map(|n| self.state.slots.get(&Sequence(n)).map_or(0, Slot::progress))
             .collect();
         let uncertified: Vec<Height> = self.uncertified().take(STATUS_UNCERTIFIED_MAX).collect();
         Status {
@@ -73,7 +78,14 @@ impl Engine {
             executed: self.state.executed,
             slots: BoundedBytes::try_from(slots).unwrap_or_default(),
             uncertified: BoundedVec::try_from(uncertified).unwrap_or_default(),
+            view_changes: self.held_view_changes(),
         }
+    }
+
+    /// Whose VIEW-CHANGEs for the current view are held here, as bits.
+    fn held_view_changes(&self) -> u32 {
+        let held = self.state.view_changes.iter().filter(|(_, held)| held.signed.body.view == self.state.view);
+        held.fold(0, |bits, (index, _)| bits | 1 << index.0)
     }
 
     /// Executed heights that lack a certificate, lowest first.
@@ -82,7 +94,9 @@ impl Engine {
     }
 
     fn is_missing_something(&self) -> bool {
-        self.state.slots.keys().any(|sequence| Height::from(*sequence) > self.state.executed)
+        !self.state.active
+            || !self.state.candidates.is_empty()
+            || self.state.slots.keys().any(|sequence| Height::from(*sequence) > self.state.executed)
             || self.uncertified().next().is_some()
             || self.target() > self.state.executed
     }
@@ -106,7 +120,9 @@ impl Engine {
     pub(super) fn target(&self) -> Height {
         let mut heights: Vec<Height> = self.state.peers.values().map(|peer| peer.executed).collect();
         heights.sort_unstable_by(|a, b| b.cmp(a));
-        heights.get(self.config.validators.f()).copied().unwrap_or_default()
+        let said = heights.get(self.config.validators.f()).copied().unwrap_or_default();
+        // A certificate is a quorum's word.
+        said.max(self.proven_height())
     }
 
     /// Remembers that a validator named this height.
@@ -143,6 +159,7 @@ impl Engine {
             return;
         }
         peer.answered = Some(now);
+        self.answer_view(index, &status, out);
         self.answer_slots(index, &status, out);
         self.answer_uncertified(index, &status, out);
         if self.target() > self.state.delivered {
@@ -150,17 +167,47 @@ impl Engine {
         }
     }
 
+    /// A peer in a lower view, or one that waits for its view to begin: it is sent the NEW-VIEW, which is enough to enter the
+    /// view, or the VIEW-CHANGEs that it lacks.
+    fn answer_view(&self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
+        let view = self.state.view;
+        if status.view > view || (status.view == view && status.active) {
+            return;
+        }
+        if let Some(opening) = &self.state.opening {
+            return out.push(Output::Send { to, message: Message::NewView(opening.new_view.clone()) });
+        }
+        let lacks = |index: &NodeIndex| status.view < view || status.view_changes & (1 << index.0) == 0;
+        let own = self.config.me;
+        let held = self.state.view_changes.iter().filter(|(index, held)| lacks(index) && held.signed.body.view >= view);
+        let mut held: Vec<_> = held.filter(|(index, _)| **index != to).collect();
+        held.sort_by_key(|(index, _)| Some(**index) != own);
+        // As many as make it join; with its next STATUS from this view it gets the rest.
+        let most = if status.view < view { self.config.validators.weak_quorum() } else { held.len() };
+        out.extend(
+            held.into_iter()
+                .take(most)
+                .map(|(_, held)| Output::Send { to, message: Message::ViewChange(held.signed.clone()) }),
+        );
+    }
+
     fn answer_slots(&self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
         let young = self.config.status_interval / 2;
         let (mut slots, mut ids) = (0, 0);
         for (sequence, slot) in self.state.slots.range(Sequence::from(status.low.next())..) {
-            let has = status.progress(*sequence);
+            let said = status.progress(*sequence);
+            // What a peer says of its votes is about its own view.
+            let is_same_view = (status.view, status.active) == (self.state.view, true) && self.state.active;
+            let has = if is_same_view { said } else { said | progress::ACCEPTED | progress::PREPARED };
             let is_young = slot.committed.is_none() && self.now.saturating_since(slot.since) < young;
             if has & progress::COMMITTED != 0 || is_young || Height::from(*sequence) <= status.executed {
                 continue;
             }
             let before = out.len();
-            ids += self.answer_slot(to, has, slot, out);
+            if !is_same_view && slot.committed.is_none() {
+                continue;
+            }
+            ids += self.answer_slot(to, *sequence, has, slot, out);
             slots += usize::from(out.len() > before);
             if slots >= ANSWERED_SLOTS_MAX || ids >= ANSWERED_IDS_MAX {
                 break;
@@ -169,18 +216,20 @@ impl Engine {
     }
 
     /// Sends what a peer lacks of one slot; returns how many transaction ids that carried.
-    fn answer_slot(&self, to: NodeIndex, has: u8, slot: &super::slot::Slot, out: &mut Vec<Output>) -> usize {
+    fn answer_slot(&self, to: NodeIndex, sequence: Sequence, has: u8, slot: &Slot, out: &mut Vec<Output>) -> usize {
         if let Some(certificate) = &slot.committed {
             out.push(Output::Send { to, message: Message::CommitCertificate(certificate.clone()) });
             return certificate.content.batch().map_or(0, |batch| batch.ids.len());
         }
         let mut ids = 0;
         if has & progress::ACCEPTED == 0
+            && sequence > self.view_max()
             && slot.accepted_digest().is_some()
-            && let Some(acceptance) = &slot.acceptance
+            && let Some(Acceptance { pre_prepare, content: Some(content), .. }) = &slot.acceptance
         {
-            ids = acceptance.proposal.content.batch().map_or(0, |batch| batch.ids.len());
-            out.push(Output::Send { to, message: Message::PrePrepare(acceptance.proposal.clone()) });
+            ids = content.batch().map_or(0, |batch| batch.ids.len());
+            let proposal = Proposal { pre_prepare: pre_prepare.clone(), content: content.clone() };
+            out.push(Output::Send { to, message: Message::PrePrepare(proposal) });
         }
         if has & progress::PREPARED == 0 {
             out.extend(

@@ -21,7 +21,13 @@ use crate::{
 impl Engine {
     /// A block is executed and synced. Only now is its CHECKPOINT signed, and only when the floor is durable does it
     /// leave (2.5, 7.2).
-    pub(super) fn on_executed(&mut self, height: Height, header_hash: Digest, out: &mut Vec<Output>) {
+    pub(super) fn on_executed(
+        &mut self,
+        height: Height,
+        header_hash: Digest,
+        is_progress: bool,
+        out: &mut Vec<Output>,
+    ) {
         let Some(Executing { digest, certified }) = self.state.executing.remove(&height) else {
             panic!("block {height} was executed, and nobody had asked for it");
         };
@@ -32,6 +38,10 @@ impl Engine {
             return self.halt_diverged(height, header_hash, *certified, out);
         }
         self.state.executed = height;
+        // A null or re-proposed block counts while the view still has some of them to execute (5.6).
+        if is_progress || Sequence::from(height) <= self.view_max() {
+            self.note_progress();
+        }
         let was_voting = self.safety.is_voting();
         self.safety.set_executed(height);
         let checkpoints = self.state.early.remove(&height).unwrap_or_default();
@@ -48,6 +58,7 @@ impl Engine {
         }
         self.check_again(Sequence::from(height), out);
         self.try_deliver(out);
+        self.try_open_view(out);
     }
 
     /// A block that was durable before a restart. If it lacks a certificate its CHECKPOINT is sent again (2.5), with
@@ -102,6 +113,7 @@ impl Engine {
 
     /// Somebody relays a whole certificate.
     pub(super) fn on_certified_checkpoint(&mut self, certified: CertifiedCheckpoint, out: &mut Vec<Output>) {
+        self.learn_watermark(Some(&certified));
         let CertifiedCheckpoint { checkpoint, certificate } = certified;
         let height = checkpoint.height;
         let Some(block) = self.state.blocks.get(&height) else { return };
@@ -146,6 +158,9 @@ impl Engine {
         let anchor = height > self.state.low && height.0.is_multiple_of(self.config.checkpoint_interval);
         if let Some(block) = self.state.blocks.get_mut(&height) {
             block.certificate = Some(certificate.clone());
+            let checkpoint = Checkpoint { epoch: self.config.epoch, height, header_hash: block.header_hash };
+            let certified = CertifiedCheckpoint { checkpoint, certificate: certificate.clone() };
+            self.learn_watermark(Some(&certified));
         }
         out.push(Output::Certify { height, certificate, anchor });
     }
@@ -161,12 +176,21 @@ impl Engine {
         self.state.early = self.state.early.split_off(&height.next());
         self.restore_late_records();
         self.forget_old_blocks();
-        let carry = vec![
-            Record::View { epoch: self.config.epoch, view: self.state.view, active: self.state.active },
-            Record::Floor(self.safety.floor()),
-        ];
-        out.push(Output::Trim { low: height, carry });
+        let prepared = self.state.prepared.split_off(&Sequence::from(height).next());
+        self.state.prepared = prepared;
+        self.state.contents = self.state.contents.split_off(&(Sequence::from(height).next(), Digest::ZERO));
+        out.push(Output::Trim { low: height, carry: self.carry() });
         out.push(Output::Note(Note::LowWatermark(height)));
+    }
+
+    /// What outlives every segment of the vote log (7.1): the view entered and how, and the floor.
+    fn carry(&self) -> Vec<Record> {
+        let opening = self.state.opening.as_ref().map(|opening| Record::NewView {
+            new_view: opening.new_view.clone(),
+            view_changes: opening.view_changes.clone(),
+        });
+        let leaving = self.state.own_view_change.clone().filter(|_| !self.state.active).map(Record::ViewChange);
+        opening.into_iter().chain(leaving).chain([Record::Floor(self.safety.floor())]).collect()
     }
 
     /// Keeps what is above low - L and what still lacks a certificate, 4 L blocks at most.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quorate_crypto::hash::Digest;
 
+use super::message::VerifyContext;
 use crate::{
     document::{Parameters, ValidatorSet},
     id::{Epoch, Height, NodeIndex},
@@ -35,6 +36,10 @@ pub struct Config {
     pub window: u64,
     /// How many batches the primary keeps open above the last committed one.
     pub in_flight_max: u64,
+    /// How long a view may go without progress at first (PROTOCOL 5.6); doubled for each view that fails.
+    pub view_timeout: Duration,
+    /// The longest that it becomes.
+    pub view_timeout_max: Duration,
     /// How often STATUS goes out while something is missing.
     pub status_interval: Duration,
     /// How often STATUS goes out while nothing is missing.
@@ -42,6 +47,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// What signatures of this epoch are verified against.
+    pub fn verify_context(&self) -> VerifyContext {
+        VerifyContext {
+            chain_id: self.chain_id,
+            epoch: self.epoch,
+            validators: self.validators.clone(),
+            base: self.base,
+            checkpoint_interval: self.checkpoint_interval,
+            window: self.window,
+        }
+    }
+
     /// The first epoch of a chain, with the default local settings.
     pub fn new(chain_id: Digest, validators: ValidatorSet, me: Option<NodeIndex>, parameters: &Parameters) -> Config {
         Config {
@@ -53,6 +70,8 @@ impl Config {
             checkpoint_interval: parameters.checkpoint_interval,
             window: parameters.log_window,
             in_flight_max: IN_FLIGHT_MAX,
+            view_timeout: Duration::from_millis(parameters.view_timeout_ms),
+            view_timeout_max: Duration::from_millis(parameters.view_timeout_max_ms),
             status_interval: STATUS_INTERVAL,
             status_interval_idle: STATUS_INTERVAL_IDLE,
         }

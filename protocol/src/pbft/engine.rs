@@ -15,11 +15,11 @@ use super::{
     config::Config,
     evidence::Evidence,
     input::{Input, Synced},
-    message::{Ballot, Message},
+    message::{Ballot, Message, PreparedCertificate},
     output::{Note, Output, Ticket},
     record::{Durable, Record},
     safety::{Phase, Refusal, Safety},
-    slot::{Acceptance, Slot, Stage},
+    slot::Slot,
     state::{Executing, Pending, State},
     timer::Timer,
 };
@@ -52,6 +52,20 @@ impl Engine {
         let state = State {
             view: View(0),
             active: true,
+            opening: None,
+            own_view_change: None,
+            view_changes: BTreeMap::new(),
+            candidates: BTreeMap::new(),
+            prepared: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            held: BTreeMap::new(),
+            proven: durable.proven,
+            failed_views: 0,
+            progressed: false,
+            pool_pending: false,
+            view_timer: Timer::default(),
+            recovering: true,
             low: durable.low,
             executed: durable.executed,
             delivered: durable.executed,
@@ -74,6 +88,7 @@ impl Engine {
         for record in durable.records.unwrap_or_default() {
             engine.restore_record(record);
         }
+        engine.forget_unneeded_contents();
         for block in durable.blocks {
             engine.restore_block(block);
         }
@@ -84,84 +99,12 @@ impl Engine {
         engine
     }
 
-    /// The window moved: what the vote log holds of the slots that came in is taken back.
-    pub(super) fn restore_late_records(&mut self) {
-        for record in std::mem::take(&mut self.state.late) {
-            self.restore_record(record);
-        }
-    }
-
-    /// Takes one record of the vote log back. Its vote may have left before the crash, so it counts as cast, inside the
-    /// window or not.
-    fn restore_record(&mut self, record: Record) {
-        match record {
-            Record::View { epoch, view, active } if epoch == self.config.epoch => {
-                self.safety.enter_view(view);
-                self.state.view = view;
-                self.state.active = active;
-            }
-            Record::View { .. } => {}
-            Record::Floor(height) => self.safety.remember_floor(height),
-            Record::Accepted { proposal, prepare } => {
-                let ballot = proposal.ballot();
-                if Height::from(ballot.sequence) <= self.state.low || ballot.epoch != self.config.epoch {
-                    return;
-                }
-                match &prepare {
-                    Some(_) => self.safety.remember(ballot, Phase::Prepare),
-                    None => {
-                        self.safety.remember(ballot, Phase::PrePrepare);
-                        self.state.next_sequence = self.state.next_sequence.max(ballot.sequence.next());
-                    }
-                }
-                if !self.in_window(ballot.sequence) {
-                    return self.state.late.push(Record::Accepted { proposal, prepare });
-                }
-                if ballot.view != self.state.view {
-                    return;
-                }
-                let me = self.config.me;
-                let slot = self.slot(ballot.sequence);
-                if let (Some(me), Some(prepare)) = (me, prepare) {
-                    slot.prepares.insert(me, prepare);
-                }
-                slot.acceptance = Some(Acceptance { proposal, stage: Stage::Durable });
-            }
-            Record::Prepared { certificate, commit } => {
-                let ballot = commit.body.0;
-                if Height::from(ballot.sequence) <= self.state.low || ballot.epoch != self.config.epoch {
-                    return;
-                }
-                self.safety.remember(ballot, Phase::Commit);
-                if !self.in_window(ballot.sequence) {
-                    return self.state.late.push(Record::Prepared { certificate, commit });
-                }
-                if ballot.view != self.state.view {
-                    return;
-                }
-                let primary = self.primary();
-                let members = self.config.validators.clone();
-                let me = self.config.me;
-                let slot = self.slot(ballot.sequence);
-                for prepare in certificate.prepares.iter() {
-                    if let Some(index) = members.index_of(&prepare.signer).filter(|index| *index != primary) {
-                        slot.prepares.insert(index, prepare.clone());
-                    }
-                }
-                if let Some(me) = me {
-                    slot.commits.insert(me, commit);
-                }
-                slot.prepared = Some(certificate);
-                slot.prepared_durable = true;
-            }
-        }
-    }
-
     /// The only way in. Total: no input of a peer makes it panic.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         let elapsed = now.saturating_since(self.now);
         self.now = self.now.max(now);
         self.state.status_timer.advance(elapsed);
+        self.state.view_timer.advance(elapsed);
         if self.state.halted.is_some() {
             return;
         }
@@ -170,7 +113,11 @@ impl Engine {
             Input::Propose(batch) => self.on_propose(batch, out),
             Input::Checked { sequence, digest, verdict } => self.on_checked(sequence, digest, verdict, out),
             Input::Durable(ticket) => self.on_durable(ticket, out),
-            Input::Executed { height, header_hash } => self.on_executed(height, header_hash, out),
+            Input::Executed { height, header_hash, settled, expired } => {
+                self.on_executed(height, header_hash, settled > 0 || expired, out);
+            }
+            Input::Demand { pending, unfair } => self.on_demand(pending, unfair, out),
+            Input::Content { sequence, content } => self.on_content(sequence, content, out),
             Input::Synced(synced) => self.on_synced(synced, out),
             Input::Anchored(height) => self.on_anchored(height, out),
             Input::PeerUp(peer) => self.on_peer_up(peer, out),
@@ -178,6 +125,14 @@ impl Engine {
         }
         if self.state.status_timer.take_due() {
             self.on_status_timer(out);
+        }
+        if self.state.halted.is_none() {
+            self.ask_for_contents(false, out);
+            self.update_view_timer();
+            if self.state.view_timer.take_due() {
+                self.on_view_timer(out);
+                self.update_view_timer();
+            }
         }
     }
 
@@ -196,6 +151,8 @@ impl Engine {
             Message::CommitCertificate(certificate) => self.on_commit_certificate(certificate, out),
             Message::CertifiedCheckpoint(certified) => self.on_certified_checkpoint(certified, out),
             Message::Status(status) => self.on_status(status, out),
+            Message::ViewChange(view_change) => self.on_view_change(view_change, out),
+            Message::NewView(new_view) => self.on_new_view(new_view, out),
         }
     }
 
@@ -210,7 +167,17 @@ impl Engine {
         let unknown = |signer: PublicKey, ballot: Ballot, phase: Phase| {
             signer == own && Height::from(ballot.sequence) > self.safety.low() && !self.safety.knows(&ballot, phase)
         };
+        let unknown_in = |certificate: &PreparedCertificate| {
+            let proposal = &certificate.pre_prepare;
+            unknown(proposal.signer, proposal.body.0, Phase::PrePrepare)
+                || certificate.prepares.iter().any(|vote| unknown(vote.signer, vote.body.0, Phase::Prepare))
+        };
         match message {
+            Message::ViewChange(signed) => {
+                (signed.signer == own && !self.safety.knows_view(signed.body.view, false))
+                    || signed.body.prepared.iter().any(unknown_in)
+            }
+            Message::NewView(signed) => signed.signer == own && !self.safety.knows_view(signed.body.view, true),
             Message::PrePrepare(proposal) => unknown(proposal.pre_prepare.signer, proposal.ballot(), Phase::PrePrepare),
             Message::Prepare(vote) => unknown(vote.signer, vote.body.0, Phase::Prepare),
             Message::Commit(vote) => unknown(vote.signer, vote.body.0, Phase::Commit),
@@ -224,7 +191,13 @@ impl Engine {
 
     /// When the engine wants an [`Input::Deadline`], if nothing else happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        if self.state.halted.is_some() { None } else { self.state.status_timer.deadline(self.now) }
+        if self.state.halted.is_some() {
+            return None;
+        }
+        [&self.state.status_timer, &self.state.view_timer]
+            .into_iter()
+            .filter_map(|timer| timer.deadline(self.now))
+            .min()
     }
 
     /// A digest of everything that decides what the engine does next.
@@ -264,8 +237,23 @@ impl Engine {
     pub fn room(&self) -> Option<Sequence> {
         let sequence = self.state.next_sequence;
         let open = self.is_primary() && self.state.active && self.state.halted.is_none() && self.safety.is_voting();
+        if !open || self.state.executed < self.view_min() || !self.knows_proposed_again() {
+            return None;
+        }
         let above = sequence.0.saturating_sub(self.last_committed().0);
-        (open && self.in_window(sequence) && above <= self.config.in_flight_max).then_some(sequence)
+        (self.in_window(sequence) && above <= self.config.in_flight_max).then_some(sequence)
+    }
+
+    /// Whether the ids of everything that this view proposes again are known, so that none is proposed a second time.
+    fn knows_proposed_again(&self) -> bool {
+        let again = Sequence::from(self.state.executed.next())..=self.view_max();
+        again.is_empty()
+            || self
+                .state
+                .slots
+                .range(again)
+                .filter_map(|(_, slot)| slot.acceptance.as_ref())
+                .all(|a| a.content.is_some())
     }
 
     /// The highest sequence up to which everything is committed.
@@ -273,10 +261,12 @@ impl Engine {
         Sequence(self.state.delivered.0)
     }
 
-    /// low < n <= low + L.
+    /// low < n <= low + L, or the same above the watermark from which the view began: a replica that lacks the blocks below
+    /// it votes nevertheless, and delays only their execution (5.4).
     pub(super) fn in_window(&self, sequence: Sequence) -> bool {
         let height = Height::from(sequence);
-        height > self.state.low && height.0 - self.state.low.0 <= self.config.window
+        let within = |low: Height| height > low && height.0 - low.0 <= self.config.window;
+        height > self.state.low && (within(self.state.low) || within(self.view_min()))
     }
 
     /// The slot of a sequence inside the window.
@@ -307,6 +297,8 @@ impl Engine {
             }
             Some(Pending::Prepared(commit)) => self.on_prepared_durable(commit, out),
             Some(Pending::Checkpoint(checkpoint)) => self.on_checkpoint(checkpoint, out),
+            Some(Pending::ViewChange(view_change)) => self.on_view_change_durable(view_change, out),
+            Some(Pending::NewView) => {}
             // Answered twice, or asked for before a restart.
             None => {}
         }

@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_crypto::{key::PublicKey, signed::Signed};
 
-use super::message::{Commit, PrePrepare, Prepare};
+use super::message::{Commit, NewView, PrePrepare, Prepare, ViewChange};
 use crate::document::certificate::Checkpoint;
 
 /// A pair that no correct key ever signs.
@@ -17,6 +17,10 @@ pub enum Evidence {
     Commit(Signed<Commit>, Signed<Commit>),
     /// Two header hashes for one (epoch, height).
     Checkpoint(Signed<Checkpoint>, Signed<Checkpoint>),
+    /// Two VIEW-CHANGEs for one (epoch, view).
+    ViewChange(Signed<ViewChange>, Signed<ViewChange>),
+    /// Two NEW-VIEWs for one (epoch, view).
+    NewView(Signed<NewView>, Signed<NewView>),
 }
 
 /// What somebody is accused of; of each kind one piece is enough.
@@ -30,6 +34,10 @@ pub enum Kind {
     Commit,
     /// Two CHECKPOINTs.
     Checkpoint,
+    /// Two VIEW-CHANGEs.
+    ViewChange,
+    /// Two NEW-VIEWs.
+    NewView,
     /// A PREPARE of the primary: harmless, and said once.
     PrimaryPrepared,
 }
@@ -42,6 +50,8 @@ impl Evidence {
             Evidence::Prepare(..) => Kind::Prepare,
             Evidence::Commit(..) => Kind::Commit,
             Evidence::Checkpoint(..) => Kind::Checkpoint,
+            Evidence::ViewChange(..) => Kind::ViewChange,
+            Evidence::NewView(..) => Kind::NewView,
         }
     }
 
@@ -52,6 +62,8 @@ impl Evidence {
             Evidence::Prepare(first, _) => first.signer,
             Evidence::Commit(first, _) => first.signer,
             Evidence::Checkpoint(first, _) => first.signer,
+            Evidence::ViewChange(first, _) => first.signer,
+            Evidence::NewView(first, _) => first.signer,
         }
     }
 
@@ -68,6 +80,12 @@ impl Evidence {
                 a.signer == b.signer
                     && (a.body.epoch, a.body.height) == (b.body.epoch, b.body.height)
                     && a.body.header_hash != b.body.header_hash
+            }
+            Evidence::ViewChange(a, b) => {
+                a.signer == b.signer && (a.body.epoch, a.body.view) == (b.body.epoch, b.body.view) && a.body != b.body
+            }
+            Evidence::NewView(a, b) => {
+                a.signer == b.signer && (a.body.epoch, a.body.view) == (b.body.epoch, b.body.view) && a.body != b.body
             }
         }
     }

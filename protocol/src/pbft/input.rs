@@ -35,6 +35,24 @@ pub enum Input {
         height: Height,
         /// Hash of its header.
         header_hash: Digest,
+        /// How many of its positions were applied or failed; the rest was skipped.
+        settled: usize,
+        /// Whether its time passed the `valid_until` of something pending, whose client knows now.
+        expired: bool,
+    },
+    /// What waits to be ordered, and whether the primary treats it unfairly (PROTOCOL 5.6).
+    Demand {
+        /// Whether something is pending in the pool.
+        pending: bool,
+        /// Why this replica accuses the primary of the current view, if it does.
+        unfair: Option<String>,
+    },
+    /// What [`super::Output::FetchContents`] asked for; it counts if it hashes to the digest.
+    Content {
+        /// Where it was proposed.
+        sequence: Sequence,
+        /// What was proposed.
+        content: Content,
     },
     /// A block that synchronisation proved final.
     Synced(Synced),

@@ -24,7 +24,7 @@ impl Engine {
             require(self.in_window(*sequence), || format!("slot {sequence} is inside the window"))?;
             if let Some(certificate) = &slot.prepared {
                 let digest = certificate.pre_prepare.body.0.digest;
-                let accepted = slot.acceptance.as_ref().map(|a| a.proposal.ballot().digest);
+                let accepted = slot.acceptance.as_ref().map(|a| a.ballot().digest);
                 require(accepted == Some(digest), || format!("slot {sequence} prepared what it accepted"))?;
             }
         }

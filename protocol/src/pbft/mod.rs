@@ -64,9 +64,11 @@ pub mod evidence;
 pub mod input;
 mod invariants;
 pub mod message;
+mod new_view;
 mod normal;
 pub mod output;
 pub mod record;
+mod recover;
 pub mod safety;
 pub mod slot;
 mod state;
@@ -75,6 +77,7 @@ pub mod tally;
 #[cfg(test)]
 mod tests;
 pub mod timer;
+mod view_change;
 
 pub use config::Config;
 pub use engine::Engine;

@@ -6,8 +6,10 @@ use super::{
     engine::Engine,
     evidence::{Evidence, Kind},
     input::Verdict,
-    message::{Ballot, Commit, CommitCertificate, Content, Message, Prepare, PreparedCertificate, Proposal},
-    output::{Note, Output},
+    message::{
+        Ballot, Commit, CommitCertificate, Content, Message, PrePrepare, Prepare, PreparedCertificate, Proposal,
+    },
+    output::{Note, Output, Purpose},
     record::Record,
     slot::{Acceptance, Stage},
     state::Pending,
@@ -27,7 +29,7 @@ impl Engine {
         match self.safety.sign_pre_prepare(ballot) {
             Ok(pre_prepare) => {
                 self.state.next_sequence = sequence.next();
-                self.accept(Proposal { pre_prepare, content }, out);
+                self.accept(pre_prepare, Some(content), out);
             }
             Err(refusal) => Self::note_not_signed("PRE-PREPARE", refusal, out),
         }
@@ -41,38 +43,30 @@ impl Engine {
             return;
         }
         if let Some(first) = &self.slot(ballot.sequence).acceptance {
-            if first.proposal.ballot().digest != ballot.digest {
-                let first = first.proposal.pre_prepare.clone();
+            if first.ballot().digest != ballot.digest {
+                let first = first.pre_prepare.clone();
                 self.accuse(Evidence::PrePrepare(first, proposal.pre_prepare), out);
             }
+            return;
+        }
+        if ballot.sequence <= self.view_max() {
+            // What a view proposes again is valid only inside its NEW-VIEW (5.4).
             return;
         }
         if self.is_primary() {
             // Its own proposal, relayed back from before a crash that lost it: the twin check has stopped any other.
             return;
         }
-        let content = proposal.content.clone();
-        self.slot(ballot.sequence).acceptance = Some(Acceptance { proposal, stage: Stage::Checking });
-        if content == Content::Null {
+        let Proposal { pre_prepare, content } = proposal;
+        let is_null = content == Content::Null;
+        self.slot(ballot.sequence).acceptance =
+            Some(Acceptance { pre_prepare, content: Some(content), stage: Stage::Checking });
+        if is_null {
             let verdict = Verdict::Refused("null is legal only where a new view fills a gap".to_owned());
             return self.on_checked(ballot.sequence, ballot.digest, verdict, out);
         }
-        self.check(ballot, content, out);
+        self.check_again(ballot.sequence, out);
         self.try_commit(ballot.sequence, out);
-    }
-
-    /// Asks whether a proposal may be voted for. Where a block is executed already, its digest is the answer (3.6).
-    fn check(&mut self, ballot: Ballot, content: Content, out: &mut Vec<Output>) {
-        if !self.safety.is_voting() {
-            return;
-        }
-        let executed = self.state.blocks.get(&Height::from(ballot.sequence)).map(|block| block.digest);
-        let verdict = match executed {
-            None => return out.push(Output::Check { sequence: ballot.sequence, content }),
-            Some(digest) if digest == ballot.digest => Verdict::Held,
-            Some(_) => Verdict::Refused("another batch was executed at this sequence".to_owned()),
-        };
-        self.on_checked(ballot.sequence, ballot.digest, verdict, out);
     }
 
     /// This replica votes again: everything that was proposed meanwhile is looked at.
@@ -83,26 +77,47 @@ impl Engine {
         }
     }
 
-    /// A block was executed while its proposal still waited for an answer: now the answer is known.
+    /// Asks whether a proposal that waits may be voted for. Where a block is executed already, its digest is the answer
+    /// (3.6); null needs nothing; what is not known yet is fetched.
     pub(super) fn check_again(&mut self, sequence: Sequence, out: &mut Vec<Output>) {
         let acceptance = self.state.slots.get(&sequence).and_then(|slot| slot.acceptance.as_ref());
-        let waiting = acceptance.filter(|acceptance| acceptance.stage == Stage::Checking);
-        if let Some(proposal) = waiting.map(|acceptance| acceptance.proposal.clone()) {
-            self.check(proposal.ballot(), proposal.content, out);
+        let Some(acceptance) = acceptance.filter(|acceptance| acceptance.stage == Stage::Checking) else { return };
+        let (ballot, content) = (acceptance.ballot(), acceptance.content.clone());
+        let executed = self.state.blocks.get(&Height::from(sequence)).map(|block| block.digest);
+        if !self.safety.is_voting() && content.is_some() {
+            return;
         }
+        let is_again = sequence <= self.view_max();
+        let verdict = match (executed, content) {
+            (Some(digest), _) if digest == ballot.digest => Verdict::Held,
+            (Some(_), _) => Verdict::Refused("another batch was executed at this sequence".to_owned()),
+            (None, Some(Content::Null)) if is_again => Verdict::Held,
+            (None, Some(content)) => {
+                let purpose = if is_again { Purpose::Again } else { Purpose::Fresh };
+                return out.push(Output::Check { sequence, content, purpose });
+            }
+            (None, None) => return self.want_content(sequence, ballot.digest),
+        };
+        self.on_checked(sequence, ballot.digest, verdict, out);
     }
 
     /// The replica's answer: its bodies are held, or it must not be voted for.
     pub(super) fn on_checked(&mut self, sequence: Sequence, digest: Digest, verdict: Verdict, out: &mut Vec<Output>) {
+        if let Some(held) = self.state.held.get_mut(&(sequence, digest))
+            && verdict == Verdict::Held
+        {
+            *held = true;
+            self.try_open_view(out);
+        }
         let Some(slot) = self.state.slots.get_mut(&sequence) else { return };
         let Some(acceptance) = &mut slot.acceptance else { return };
-        if acceptance.stage != Stage::Checking || acceptance.proposal.ballot().digest != digest {
+        if acceptance.stage != Stage::Checking || acceptance.ballot().digest != digest {
             return;
         }
         match verdict {
             Verdict::Held => {
-                let proposal = acceptance.proposal.clone();
-                self.accept(proposal, out);
+                let Acceptance { pre_prepare, content, .. } = acceptance.clone();
+                self.accept(pre_prepare, content, out);
             }
             Verdict::Refused(reason) => {
                 acceptance.stage = Stage::Refused;
@@ -112,21 +127,26 @@ impl Engine {
     }
 
     /// Accepts a proposal: it goes to the journal with its bodies, and the vote for it leaves from there (3.4). The
-    /// primary's vote is the PRE-PREPARE itself, a backup's the PREPARE.
-    fn accept(&mut self, proposal: Proposal, out: &mut Vec<Output>) {
-        let ballot = proposal.ballot();
-        let (prepare, release) = if self.is_primary() {
-            (None, Message::PrePrepare(proposal.clone()))
-        } else {
-            match self.safety.sign_prepare(ballot) {
-                Ok(prepare) => (Some(prepare.clone()), Message::Prepare(prepare)),
+    /// primary's vote is the PRE-PREPARE itself, by itself or inside its NEW-VIEW; a backup's is the PREPARE.
+    fn accept(&mut self, pre_prepare: Signed<PrePrepare>, content: Option<Content>, out: &mut Vec<Output>) {
+        let ballot = pre_prepare.body.0;
+        let is_again = ballot.sequence <= self.view_max();
+        let (prepare, release) = match &content {
+            _ if !self.is_primary() => match self.safety.sign_prepare(ballot) {
+                Ok(prepare) => (Some(prepare.clone()), vec![Message::Prepare(prepare)]),
                 Err(refusal) => return Self::note_not_signed("PREPARE", refusal, out),
+            },
+            Some(content) if !is_again => {
+                let proposal = Proposal { pre_prepare: pre_prepare.clone(), content: content.clone() };
+                (None, vec![Message::PrePrepare(proposal)])
             }
+            _ => (None, Vec::new()),
         };
-        self.slot(ballot.sequence).acceptance =
-            Some(Acceptance { proposal: proposal.clone(), stage: Stage::Persisting });
+        let acceptance =
+            Acceptance { pre_prepare: pre_prepare.clone(), content: content.clone(), stage: Stage::Persisting };
+        self.slot(ballot.sequence).acceptance = Some(acceptance);
         let pending = Pending::Accepted { view: ballot.view, sequence: ballot.sequence, prepare: prepare.clone() };
-        self.persist(Record::Accepted { proposal, prepare }, vec![release], pending, out);
+        self.persist(Record::Accepted { pre_prepare, content, prepare }, release, pending, out);
     }
 
     /// The accepted proposal and its bodies are durable, and this replica's own vote counts from here on.
@@ -180,18 +200,34 @@ impl Engine {
         if slot.prepared.is_some() || slot.prepares.count(&digest) < needed {
             return;
         }
-        let Some(pre_prepare) = slot.acceptance.as_ref().map(|a| a.proposal.pre_prepare.clone()) else { return };
+        let Some(pre_prepare) = slot.acceptance.as_ref().map(|a| a.pre_prepare.clone()) else { return };
         let prepares: Vec<_> = slot.prepares.take(&digest, needed).into_iter().map(|(_, vote)| vote).collect();
         let Ok(prepares) = prepares.try_into() else { return };
         let certificate = PreparedCertificate { pre_prepare, prepares };
         match self.safety.sign_commit(self.ballot(sequence, digest)) {
             Ok(commit) => {
                 self.slot(sequence).prepared = Some(certificate.clone());
+                self.remember_prepared(&certificate);
                 let release = vec![Message::Commit(commit.clone())];
                 let pending = Pending::Prepared(commit.clone());
                 self.persist(Record::Prepared { certificate, commit }, release, pending, out);
             }
             Err(refusal) => Self::note_not_signed("COMMIT", refusal, out),
+        }
+    }
+
+    /// P holds for each sequence the certificate of the highest view that this replica ever held (5.1), with what its
+    /// digest stands for.
+    pub(super) fn remember_prepared(&mut self, certificate: &PreparedCertificate) {
+        let Ballot { view, sequence, digest, .. } = certificate.pre_prepare.body.0;
+        if Height::from(sequence) <= self.proven_height() {
+            return;
+        }
+        if self.state.prepared.get(&sequence).is_none_or(|held| held.pre_prepare.body.0.view < view) {
+            self.state.prepared.insert(sequence, certificate.clone());
+        }
+        if let Some(content) = self.known_content(sequence, &digest) {
+            self.state.contents.insert((sequence, digest), content);
         }
     }
 
@@ -229,11 +265,12 @@ impl Engine {
         let quorum = self.config.validators.quorum();
         let Some(slot) = self.state.slots.get_mut(&sequence) else { return };
         let Some(acceptance) = &slot.acceptance else { return };
-        let digest = acceptance.proposal.ballot().digest;
+        let digest = acceptance.ballot().digest;
         if slot.committed.is_some() || slot.commits.count(&digest) < quorum {
             return;
         }
-        let content = acceptance.proposal.content.clone();
+        // Unknown content is on its way; a block that is executed needs none.
+        let Some(content) = acceptance.content.clone() else { return };
         let commits: Vec<_> = slot.commits.take(&digest, quorum).into_iter().map(|(_, vote)| vote).collect();
         let Ok(commits) = commits.try_into() else { return };
         slot.committed = Some(CommitCertificate { commits, content });

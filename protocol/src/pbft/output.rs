@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     document::{block::Proof, certificate::Certificate},
-    id::{Height, NodeIndex, Sequence},
+    id::{Height, NodeIndex, Sequence, View},
 };
 
 /// Names one [`Output::Persist`]; they are answered in any order.
@@ -34,6 +34,33 @@ pub enum Output {
         sequence: Sequence,
         /// What was proposed.
         content: Content,
+        /// What is to be looked at.
+        purpose: Purpose,
+    },
+    /// Ask this peer what digests stand for; answered by `Input::Content`, or asked again of another.
+    FetchContents {
+        /// Whom to ask.
+        to: NodeIndex,
+        /// Where they were proposed, and the digests.
+        wanted: Vec<(Sequence, Digest)>,
+    },
+    /// Ask this peer for VIEW-CHANGEs that a NEW-VIEW names; they come as messages, or are asked for again.
+    FetchViewChanges {
+        /// Whom to ask.
+        to: NodeIndex,
+        /// Their names.
+        names: Vec<Digest>,
+    },
+    /// Another view was entered, or it became active. What was proposed in views before is dead unless it is named here.
+    Entered {
+        /// The view.
+        view: View,
+        /// Whether it is active.
+        active: bool,
+        /// Proposals whose bodies may be wanted again: prepared here, or committed.
+        kept: Vec<(Sequence, Digest)>,
+        /// Sequences that are committed and wait for their execution.
+        committed: Vec<Sequence>,
     },
     /// Make the record durable, then broadcast what it releases, then answer `Input::Durable`.
     Persist {
@@ -92,6 +119,17 @@ pub enum Output {
     },
 }
 
+/// What has to be looked at before a proposal may be voted for (PROTOCOL 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A batch that this view's primary proposes for the first time: form, bodies, ids and time.
+    Fresh,
+    /// A batch that a NEW-VIEW proposes again: form and bodies only.
+    Again,
+    /// A batch that some VIEW-CHANGE had prepared: its bodies must be here before this replica opens its view.
+    Candidate,
+}
+
 /// Something that an operator or an auditor may want to know.
 #[derive(Clone, Debug)]
 pub enum Note {
@@ -115,4 +153,30 @@ pub enum Note {
     },
     /// The low watermark moved.
     LowWatermark(Height),
+    /// This replica left a view.
+    LeftView {
+        /// The view that it enters.
+        to: View,
+        /// Why.
+        reason: String,
+    },
+    /// A view became active here.
+    OpenedView {
+        /// The view.
+        view: View,
+        /// How many batches it proposes again.
+        proposed_again: usize,
+    },
+    /// A NEW-VIEW that does not follow from the VIEW-CHANGEs that it names.
+    RefusedNewView {
+        /// The view that it would have opened.
+        view: View,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The headers that validators computed for a height differ so much that none can be certified any more.
+    StateDiverged {
+        /// The height.
+        height: Height,
+    },
 }

@@ -3,28 +3,35 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_crypto::{hash::Digest, signed::Signed};
 
-use super::message::{Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal};
+use super::message::{
+    CertifiedCheckpoint, Commit, CommitCertificate, Content, NewView, PrePrepare, Prepare, PreparedCertificate,
+    ViewChange,
+};
 use crate::{
     document::certificate::Certificate,
-    id::{Epoch, Height, Sequence, View},
+    id::{Height, Sequence},
 };
 
 /// One entry of the vote log. Bodies of transactions stand beside it (`replica::JournalEntry`), the engine never sees them.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Record {
-    /// The view that was entered; a restart returns to it (PROTOCOL 5.2).
-    View {
-        /// Epoch of the view.
-        epoch: Epoch,
-        /// The view entered.
-        view: View,
-        /// Whether it was active.
-        active: bool,
+    /// A view was entered that is not active yet: before this replica's VIEW-CHANGE leaves. A restart returns to it, and
+    /// sends the same bytes (PROTOCOL 5.2).
+    ViewChange(Signed<ViewChange>),
+    /// A view became active: before anything is signed in it, and where this replica is its primary, before the NEW-VIEW
+    /// leaves.
+    NewView {
+        /// What opened the view.
+        new_view: Signed<NewView>,
+        /// The VIEW-CHANGEs that it names, for those who have to check it.
+        view_changes: Vec<Signed<ViewChange>>,
     },
     /// A proposal was accepted: before a backup's PREPARE and before the primary's PRE-PREPARE.
     Accepted {
-        /// The proposal with its batch.
-        proposal: Proposal,
+        /// What the primary signed.
+        pre_prepare: Signed<PrePrepare>,
+        /// What its digest stands for; none where the block is in the chain store already.
+        content: Option<Content>,
         /// The PREPARE that leaves once this is durable; none where this replica proposed it.
         prepare: Option<Signed<Prepare>>,
     },
@@ -43,8 +50,8 @@ impl Record {
     /// The sequence that this record is about; `None` for one that outlives every sequence.
     pub fn sequence(&self) -> Option<Sequence> {
         match self {
-            Record::View { .. } | Record::Floor(_) => None,
-            Record::Accepted { proposal, .. } => Some(proposal.ballot().sequence),
+            Record::ViewChange(_) | Record::NewView { .. } | Record::Floor(_) => None,
+            Record::Accepted { pre_prepare, .. } => Some(pre_prepare.body.0.sequence),
             Record::Prepared { certificate, .. } => Some(certificate.pre_prepare.body.0.sequence),
         }
     }
@@ -73,6 +80,8 @@ pub struct Durable {
     pub records: Option<Vec<Record>>,
     /// The low watermark: the highest multiple of K (or 0) whose certificate is stored.
     pub low: Height,
+    /// The proof of `low`; none at 0.
+    pub proven: Option<CertifiedCheckpoint>,
     /// The highest block in the store.
     pub executed: Height,
     /// Every block in the store that is above the low watermark or lacks its certificate, by height.

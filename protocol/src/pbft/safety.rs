@@ -1,7 +1,7 @@
 //! May I sign this? The only place where a protocol signature of this node is made.
 //!
-//! Promise PR: no correct key ever signs two digests for one (epoch, view, sequence, phase), nor any vote below a view it
-//! has left, restarts included. So this file remembers every vote above the low watermark, is told on a restart what the
+//! Promise PR: no correct key ever signs two digests for one (epoch, view, sequence, phase), nor two VIEW-CHANGEs or two
+//! NEW-VIEWs for one (epoch, view), nor any vote below a view it has left, restarts included. So this file remembers every vote above the low watermark, is told on a restart what the
 //! journal holds, and refuses everything else. Asking for the same vote again gives the same bytes again: Ed25519
 //! signatures are deterministic (RFC 8032, section 5.1.6).
 
@@ -9,15 +9,17 @@ use std::collections::BTreeMap;
 
 use borsh::BorshSerialize;
 use quorate_crypto::{
+    encode::BoundedVec,
     hash::Digest,
     key::{PublicKey, SecretKey},
     signed::{Signable, Signed},
 };
 
-use super::message::{Ballot, Commit, PrePrepare, Prepare, Status};
+use super::message::{Ballot, Commit, NewView, PrePrepare, Prepare, Status, ViewChange};
 use crate::{
     document::certificate::Checkpoint,
     id::{Epoch, Height, Sequence, View},
+    limits::VALIDATORS_LIMIT,
 };
 
 /// Which of the three votes of the normal case.
@@ -52,6 +54,12 @@ pub enum Refusal {
     /// Another digest was signed at this place before.
     #[error("another digest was signed for the same epoch, view, sequence and phase")]
     Conflict,
+    /// A VIEW-CHANGE to a view that was entered already: one was signed for it, or none ever will be.
+    #[error("the view was entered already; a view change leads to a higher one")]
+    ViewEntered,
+    /// A NEW-VIEW was signed for this view before.
+    #[error("a new view was signed for the same epoch and view")]
+    ViewOpened,
 }
 
 /// The key and the memory of what it signed.
@@ -68,6 +76,8 @@ struct Memory {
     chain_id: Digest,
     epoch: Epoch,
     view: View,
+    /// The highest view for which a NEW-VIEW was signed; 0 for none.
+    opened: View,
     voting: bool,
     low: Height,
     executed: Height,
@@ -83,6 +93,7 @@ impl Safety {
             chain_id,
             epoch,
             view: View(0),
+            opened: View(0),
             voting,
             low: Height(0),
             executed: Height(0),
@@ -122,9 +133,23 @@ impl Safety {
     }
 
     /// Takes note that `view` was entered; nothing is signed for a lower one from here on.
+    ///
+    /// # Panics
+    /// When a higher one was entered before: the caller's fault, never a peer's.
     pub fn enter_view(&mut self, view: View) {
         assert!(view >= self.memory.view, "a replica never returns to a view that it left");
         self.memory.view = view;
+    }
+
+    /// Takes back a NEW-VIEW of this key that the journal holds.
+    pub fn remember_opened(&mut self, view: View) {
+        self.memory.opened = self.memory.opened.max(view);
+    }
+
+    /// Whether a VIEW-CHANGE or NEW-VIEW of this key can be its own: nothing above the view that it entered is, nor a
+    /// NEW-VIEW that it never signed. Verified ones that are not mean that another process signs with this key.
+    pub fn knows_view(&self, view: View, is_new_view: bool) -> bool {
+        view < self.memory.view || (view == self.memory.view && (!is_new_view || self.memory.opened == view))
     }
 
     /// The height up to which votes are forgotten.
@@ -187,6 +212,57 @@ impl Safety {
     pub fn sign_commit(&mut self, ballot: Ballot) -> Result<Signed<Commit>, Refusal> {
         self.admit(ballot, Phase::Commit)?;
         Ok(self.sign(Commit(ballot)))
+    }
+
+    /// Signs a VIEW-CHANGE, and with that enters its view: nothing is signed for a lower one from here on.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; nothing was signed then.
+    pub fn sign_view_change(&mut self, view_change: ViewChange) -> Result<Signed<ViewChange>, Refusal> {
+        self.check_standing()?;
+        if view_change.epoch != self.memory.epoch {
+            return Err(Refusal::OtherEpoch);
+        }
+        if view_change.view <= self.memory.view {
+            return Err(Refusal::ViewEntered);
+        }
+        self.memory.view = view_change.view;
+        Ok(self.sign(view_change))
+    }
+
+    /// Signs a NEW-VIEW and every proposal in it, `ballots` in order of sequence: one act, once in a view, and before
+    /// anything else is signed as its primary. So proposals at or below the low watermark can be in it as well: nothing
+    /// was ever signed at those places.
+    ///
+    /// # Errors
+    /// A [`Refusal`]; nothing was signed then.
+    pub fn sign_new_view(
+        &mut self,
+        view: View,
+        view_changes: BoundedVec<Digest, VALIDATORS_LIMIT>,
+        ballots: &[Ballot],
+    ) -> Result<Signed<NewView>, Refusal> {
+        self.check_standing()?;
+        if view != self.memory.view || ballots.iter().any(|ballot| ballot.view != view) {
+            return Err(Refusal::OtherView);
+        }
+        if ballots.iter().any(|ballot| ballot.epoch != self.memory.epoch) {
+            return Err(Refusal::OtherEpoch);
+        }
+        if self.memory.opened >= view {
+            return Err(Refusal::ViewOpened);
+        }
+        let proposed_before = self.memory.votes.keys().any(|(of, _, phase)| (*of, *phase) == (view, Phase::PrePrepare));
+        if proposed_before || !ballots.is_sorted_by(|a, b| a.sequence < b.sequence) {
+            return Err(Refusal::Conflict);
+        }
+        let pre_prepares: Vec<_> = ballots.iter().map(|ballot| self.sign(PrePrepare(*ballot))).collect();
+        let Ok(pre_prepares) = pre_prepares.try_into() else { return Err(Refusal::Conflict) };
+        self.memory.opened = view;
+        for ballot in ballots {
+            self.remember(*ballot, Phase::PrePrepare);
+        }
+        Ok(self.sign(NewView { epoch: self.memory.epoch, view, view_changes, pre_prepares }))
     }
 
     /// Signs a CHECKPOINT for a block that is durable here, and raises the floor. The caller records the floor before

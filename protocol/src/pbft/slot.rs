@@ -1,10 +1,10 @@
 //! One sequence number's life: proposed, accepted, prepared, committed (OSDI'99, section 4.2).
 
 use borsh::BorshSerialize;
-use quorate_crypto::hash::Digest;
+use quorate_crypto::{hash::Digest, signed::Signed};
 
 use super::{
-    message::{Commit, CommitCertificate, Prepare, PreparedCertificate, Proposal, progress},
+    message::{Ballot, Commit, CommitCertificate, Content, PrePrepare, Prepare, PreparedCertificate, progress},
     tally::Tally,
 };
 use crate::time::Instant;
@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// How far the first proposal of the current view has come here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
 pub enum Stage {
-    /// The replica was asked whether it may be voted for; bodies may be missing.
+    /// Its content is being fetched, or the replica was asked whether it may be voted for; bodies may be missing.
     Checking,
     /// It was accepted, and the journal is writing it.
     Persisting,
@@ -25,10 +25,20 @@ pub enum Stage {
 /// The first proposal of the current view at this sequence.
 #[derive(Clone, Debug, BorshSerialize)]
 pub struct Acceptance {
-    /// What the primary signed, with its batch.
-    pub proposal: Proposal,
+    /// What the primary signed, by itself or inside its NEW-VIEW.
+    pub pre_prepare: Signed<PrePrepare>,
+    /// What its digest stands for. None while a re-proposal's content is not known here; none is needed where the block is
+    /// executed.
+    pub content: Option<Content>,
     /// How far it has come.
     pub stage: Stage,
+}
+
+impl Acceptance {
+    /// What is proposed, and where.
+    pub fn ballot(&self) -> Ballot {
+        self.pre_prepare.body.0
+    }
 }
 
 /// Everything known of one sequence above the low watermark.
@@ -60,7 +70,12 @@ impl Slot {
     /// The digest that was accepted in the current view, once its proposal is durable with its bodies.
     pub fn accepted_digest(&self) -> Option<Digest> {
         let acceptance = self.acceptance.as_ref()?;
-        (acceptance.stage == Stage::Durable).then(|| acceptance.proposal.ballot().digest)
+        (acceptance.stage == Stage::Durable).then(|| acceptance.ballot().digest)
+    }
+
+    /// The digest that a quorum committed here.
+    pub fn committed_digest(&self) -> Option<Digest> {
+        self.committed.as_ref()?.ballot().map(|ballot| ballot.digest)
     }
 
     /// The [`progress`] bits that STATUS tells of this slot.

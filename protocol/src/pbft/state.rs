@@ -8,7 +8,7 @@ use quorate_crypto::{hash::Digest, signed::Signed};
 use super::{
     evidence::Kind,
     input::Synced,
-    message::{Commit, Prepare},
+    message::{CertifiedCheckpoint, Commit, Content, NewView, Prepare, PreparedCertificate, ViewChange},
     output::Ticket,
     record::Record,
     slot::Slot,
@@ -26,13 +26,42 @@ use crate::{
 pub(super) struct State {
     pub view: View,
     pub active: bool,
+    /// What opened the current view, while it is active; none in view 0.
+    pub opening: Option<Opening>,
+    /// This replica's latest VIEW-CHANGE, durable or on its way to the disk; it is the one of `view` while that is inactive.
+    pub own_view_change: Option<Signed<ViewChange>>,
+    /// The latest VIEW-CHANGE of each other validator, and this replica's own once it is durable; of the current view and
+    /// higher ones, while the current one is not active.
+    pub view_changes: BTreeMap<NodeIndex, HeldViewChange>,
+    /// NEW-VIEWs that wait for VIEW-CHANGEs which they name, at most one for each primary.
+    pub candidates: BTreeMap<NodeIndex, Candidate>,
+    /// P: for each sequence above the proven watermark the prepared certificate of the highest view ever held here.
+    pub prepared: BTreeMap<Sequence, PreparedCertificate>,
+    /// What stands behind digests of `prepared`, of the view before, and of what was fetched for this one.
+    pub contents: BTreeMap<(Sequence, Digest), Content>,
+    /// Contents that are being fetched, and how often they were asked for.
+    pub wanted: BTreeMap<(Sequence, Digest), u32>,
+    /// For the VIEW-CHANGEs of a view that this replica is to open: what was looked at, and whether its bodies are here.
+    pub held: BTreeMap<(Sequence, Digest), bool>,
+    /// The highest watermark that can be proved, its block held or not.
+    pub proven: Option<CertifiedCheckpoint>,
+    /// How many views in a row ended without progress here.
+    pub failed_views: u32,
+    /// Whether there was progress in the current view.
+    pub progressed: bool,
+    /// Whether something is pending in the pool.
+    pub pool_pending: bool,
+    /// Rings when the current view, or the wait for its NEW-VIEW, has lasted for too long.
+    pub view_timer: Timer,
+    /// Whether what a restart found is still to be looked at again.
+    pub recovering: bool,
     /// h: a multiple of K (or the boundary) whose block and certificate are durable here.
     pub low: Height,
     /// The highest block that is durable here.
     pub executed: Height,
     /// The highest block whose execution was asked for.
     pub delivered: Height,
-    /// Slots of low < n <= low + L.
+    /// Slots of low < n <= low + L, and of the same window above the watermark at which the view began.
     pub slots: BTreeMap<Sequence, Slot>,
     /// Blocks that synchronisation proved final, above `delivered`.
     pub synced: BTreeMap<Height, Synced>,
@@ -67,6 +96,39 @@ pub(super) enum Pending {
     Prepared(Signed<Commit>),
     /// The floor, and with it this replica's CHECKPOINT.
     Checkpoint(Signed<Checkpoint>),
+    /// This replica's VIEW-CHANGE.
+    ViewChange(Signed<ViewChange>),
+    /// What opened a view: nothing waits for it, since the journal keeps its order.
+    NewView,
+}
+
+/// What opened a view.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct Opening {
+    pub new_view: Signed<NewView>,
+    /// Those that it names.
+    pub view_changes: Vec<Signed<ViewChange>>,
+    /// min-s: the highest watermark that they prove.
+    pub min: Sequence,
+    /// max-s: the last sequence that was proposed again; fresh proposals are above it.
+    pub max: Sequence,
+}
+
+/// A VIEW-CHANGE and its name.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct HeldViewChange {
+    pub name: Digest,
+    pub signed: Signed<ViewChange>,
+}
+
+/// A NEW-VIEW that cannot be judged yet.
+#[derive(Clone, Debug, BorshSerialize)]
+pub(super) struct Candidate {
+    pub new_view: Signed<NewView>,
+    /// The VIEW-CHANGEs that it names, as far as they are here.
+    pub view_changes: BTreeMap<Digest, Option<Signed<ViewChange>>>,
+    /// How often the missing ones were asked for.
+    pub asked: u32,
 }
 
 impl Pending {

@@ -1,5 +1,7 @@
 //! What the engine says of itself, for operators and tests.
 
+use std::time::Duration;
+
 use super::{engine::Engine, safety::Refusal};
 use crate::id::{Epoch, Height, NodeIndex, Sequence, View};
 
@@ -24,6 +26,10 @@ pub struct EngineStatus {
     pub certified: Height,
     /// The highest sequence with a proposal or a vote here.
     pub highest_slot: Sequence,
+    /// Who has left for which view, this replica included, while the current one is not active.
+    pub view_changes: Vec<(NodeIndex, View)>,
+    /// How long the current view may go without progress, or its NEW-VIEW may take.
+    pub view_timeout: Duration,
     /// Why this node casts no votes, if so.
     pub standing: Result<(), Refusal>,
     /// What each validator said of its executed height.
@@ -47,6 +53,8 @@ impl Engine {
             executed: state.executed,
             certified: certified.map_or(state.low, |(height, _)| *height).max(state.low),
             highest_slot: state.slots.last_key_value().map_or(Sequence::from(state.low), |(sequence, _)| *sequence),
+            view_changes: state.view_changes.iter().map(|(index, held)| (*index, held.signed.body.view)).collect(),
+            view_timeout: self.view_timeout(),
             standing: self.safety.check_standing(),
             peer_heights: state.peers.iter().map(|(index, peer)| (*index, peer.executed)).collect(),
             halted: state.halted.clone(),

@@ -24,6 +24,16 @@ impl Timer {
         self.remaining_micros = Some(self.remaining_micros.map_or(after, |remaining| remaining.min(after)));
     }
 
+    /// Stops the timer.
+    pub fn stop(&mut self) {
+        self.remaining_micros = None;
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.remaining_micros.is_some()
+    }
+
     /// Lets time pass.
     pub fn advance(&mut self, elapsed: Duration) {
         let elapsed = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);

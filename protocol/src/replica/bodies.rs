@@ -122,6 +122,25 @@ impl Bodies {
         }
     }
 
+    /// Lets go of every batch but the kept ones.
+    pub fn retain(&mut self, keep: impl Fn(&Key) -> bool) {
+        let dropped: Vec<Key> = self.wanted.keys().filter(|key| !keep(key)).copied().collect();
+        for key in dropped {
+            self.drop_batch(&key);
+        }
+    }
+
+    fn drop_batch(&mut self, key: &Key) {
+        for id in self.wanted.remove(key).map(|wanted| wanted.missing).unwrap_or_default() {
+            if let Some(keys) = self.waiting.get_mut(&id) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.waiting.remove(&id);
+                }
+            }
+        }
+    }
+
     /// What to ask now, and whom: the proposer first, then every other connected validator in turn.
     pub fn due(&mut self, now: Instant, connected: &BTreeSet<NodeIndex>) -> Vec<Question> {
         let mut questions = Vec::new();

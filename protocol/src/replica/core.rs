@@ -10,7 +10,7 @@ use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::V
 
 use super::{
     allowance::Allowance,
-    bodies::{Bodies, Question},
+    bodies::{Bodies, Key, Question},
     durable::DurableState,
     input::{ExecutionResult, Input},
     message::{PeerMessage, SyncMessage, frames_of},
@@ -19,9 +19,9 @@ use super::{
     source::Sync,
 };
 use crate::{
-    document::{Body, Parameters, Proof, SignedTransaction},
+    document::{Body, Outcome, Parameters, Proof, SignedTransaction},
     id::{Height, NodeIndex, Sequence, TransactionId},
-    limits::{BATCH_AGE_MS, CLAIMS_MAX},
+    limits::{BATCH_AGE_MS, CLAIMS_MAX, FETCH_BATCHES_MAX},
     pbft::{self, Durable, Engine, Record, message::Content, status::EngineStatus},
     pool::{Admitted, Door, Load, Pool, PoolConfig},
     time::{Instant, Now, UnixMillis},
@@ -77,6 +77,8 @@ pub struct Replica {
     pub(super) connected: BTreeSet<NodeIndex>,
     pub(super) head_time: UnixMillis,
     claims_at: Instant,
+    /// Whether the engine knows of something pending.
+    told_pending: bool,
     allowances: BTreeMap<NodeIndex, Allowance>,
 }
 
@@ -97,24 +99,30 @@ impl Replica {
         let mut proposals = Proposals::new(now.monotonic);
         proposals.set_last_time(durable.head_time);
         for entry in durable.entries.iter().flatten() {
-            let Record::Accepted { proposal, .. } = &entry.record else { continue };
-            let Content::Batch(batch) = &proposal.content else { continue };
-            let ballot = proposal.ballot();
+            let Record::Accepted { pre_prepare, content: Some(Content::Batch(batch)), .. } = &entry.record else {
+                continue;
+            };
+            let ballot = pre_prepare.body.0;
             if Height::from(ballot.sequence) <= durable.executed {
                 continue;
             }
-            pool.mark(ballot.sequence, &batch.ids);
             let proposer = config.engine.validators.primary(ballot.epoch, ballot.view);
             bodies.want((ballot.sequence, ballot.digest), batch, proposer, &pool, now.monotonic);
             for body in &entry.bodies {
                 bodies.supply(body);
             }
-            proposals.place(ballot.sequence, batch);
             proposals.set_last_time(batch.time);
         }
         let records = durable.entries.map(|entries| entries.into_iter().map(|entry| entry.record).collect());
-        let engine_durable = Durable { records, low: durable.low, executed: durable.executed, blocks: durable.blocks };
+        let (low, executed, proven) = (durable.low, durable.executed, durable.proven);
+        let engine_durable = Durable { records, low, proven, executed, blocks: durable.blocks };
         let engine = Engine::recover(config.engine.clone(), key, engine_durable, now.monotonic);
+        let kept = engine.kept_contents();
+        bodies.retain(|key| kept.contains(key));
+        for (sequence, batch) in engine.proposed() {
+            pool.mark(sequence, &batch.ids);
+            proposals.place(sequence, batch);
+        }
         Replica {
             config,
             engine,
@@ -126,6 +134,7 @@ impl Replica {
             connected: BTreeSet::new(),
             head_time: durable.head_time,
             claims_at: now.monotonic,
+            told_pending: false,
             allowances: BTreeMap::new(),
         }
     }
@@ -185,6 +194,7 @@ impl Replica {
         if self.engine.next_deadline().is_some_and(|deadline| deadline <= now.monotonic) {
             self.step(now, pbft::Input::Deadline, out);
         }
+        self.tell_demand(now, out);
         self.judge_waiting(now, out);
         self.ask_for_bodies(now, out);
         self.send_claims(now, out);
@@ -222,7 +232,19 @@ impl Replica {
                 out.push(Output::Send { to, message: Arc::new(PeerMessage::Pbft(message)) });
             }
             pbft::Output::Broadcast(message) => out.push(Output::Broadcast(Arc::new(PeerMessage::Pbft(message)))),
-            pbft::Output::Check { sequence, content } => self.on_check(now, sequence, content, out),
+            pbft::Output::Check { sequence, content, purpose } => self.on_check(now, sequence, content, purpose, out),
+            pbft::Output::FetchContents { to, wanted } => {
+                for part in wanted.chunks(FETCH_BATCHES_MAX).filter_map(|part| BoundedVec::try_from(part.to_vec()).ok())
+                {
+                    send(to, SyncMessage::FetchBatches(part), out);
+                }
+            }
+            pbft::Output::FetchViewChanges { to, names } => {
+                if let Ok(names) = BoundedVec::try_from(names) {
+                    send(to, SyncMessage::FetchViewChanges(names), out);
+                }
+            }
+            pbft::Output::Entered { active, kept, committed, .. } => self.on_entered(now, active, &kept, &committed),
             pbft::Output::Persist { record, release, ticket } => {
                 let entry = Box::new(self.journal_entry(record));
                 let release = release.into_iter().map(|message| Arc::new(PeerMessage::Pbft(message))).collect();
@@ -255,8 +277,8 @@ impl Replica {
     /// The bodies that a vote vouches for stand beside its record. For an executed batch they are in the store already.
     fn journal_entry(&self, record: Record) -> JournalEntry {
         let bodies = match &record {
-            Record::Accepted { proposal, .. } => {
-                let ballot = proposal.ballot();
+            Record::Accepted { pre_prepare, content: Some(_), .. } => {
+                let ballot = pre_prepare.body.0;
                 self.bodies.complete(&(ballot.sequence, ballot.digest)).unwrap_or_default()
             }
             _ => Vec::new(),
@@ -293,6 +315,14 @@ impl Replica {
             // The edge hands claims in one by one, as `Input::Submitted`.
             SyncMessage::Claims(_) => {}
             SyncMessage::FetchBodies(ids) => self.on_fetch_bodies(from, &ids, out),
+            SyncMessage::FetchBatches(wanted) => self.on_fetch_batches(from, &wanted, out),
+            SyncMessage::Batch { sequence, content } => self.step(now, pbft::Input::Content { sequence, content }, out),
+            SyncMessage::FetchViewChanges(names) => {
+                for view_change in names.iter().filter_map(|name| self.engine.view_change(name)) {
+                    let message = Arc::new(PeerMessage::Pbft(pbft::Message::ViewChange(view_change)));
+                    out.push(Output::Send { to: from, message });
+                }
+            }
             SyncMessage::Bodies(bodies) => {
                 bodies.iter().for_each(|body| self.supply(body));
                 self.try_execute(out);
@@ -359,12 +389,53 @@ impl Replica {
         let height = result.header.height;
         let sequence = Sequence::from(height);
         self.head_time = self.head_time.max(result.header.time);
-        self.step(now, pbft::Input::Executed { height, header_hash: result.header_hash }, out);
+        let settled =
+            result.positions.iter().filter(|position| !matches!(position.outcome, Outcome::Skipped(_))).count();
         self.pool.settle(now, sequence, &result.positions, &result.valid_untils);
-        self.pool.expire(now, self.head_time);
+        let expired = !self.pool.expire(now, self.head_time).is_empty();
+        let executed = pbft::Input::Executed { height, header_hash: result.header_hash, settled, expired };
+        self.step(now, executed, out);
         self.proposals.executed(sequence);
         self.bodies.release(sequence);
         self.sync.progressed(now.monotonic);
+    }
+
+    /// Another view: what was proposed and is not committed is dead, and its transactions return to the pool (PROTOCOL 5.5).
+    fn on_entered(&mut self, now: Now, active: bool, kept: &[Key], committed: &[Sequence]) {
+        if active {
+            self.claims_at = now.monotonic;
+            return;
+        }
+        for sequence in self.proposals.enter_view(committed) {
+            self.pool.unmark(now, sequence);
+        }
+        self.proposals.note_ready(now.monotonic, self.pool.ready().count);
+        let executing = self.executions.iter().map(|next| (Sequence::from(next.height), next.content.digest()));
+        let kept: BTreeSet<Key> = kept.iter().copied().chain(executing).collect();
+        self.bodies.retain(|key| kept.contains(key));
+    }
+
+    /// The engine hears whether anything is pending, when that changes.
+    fn tell_demand(&mut self, now: Now, out: &mut Vec<Output>) {
+        let pending = self.pool.pending().count > 0;
+        if pending != self.told_pending {
+            self.told_pending = pending;
+            self.step(now, pbft::Input::Demand { pending, unfair: None }, out);
+        }
+    }
+
+    /// Batches that a new view proposes again, from memory or else from the store.
+    fn on_fetch_batches(&self, from: NodeIndex, wanted: &[Key], out: &mut Vec<Output>) {
+        for (sequence, digest) in wanted {
+            match self.engine.content(*sequence, digest) {
+                Some(content) => send(from, SyncMessage::Batch { sequence: *sequence, content }, out),
+                None => {
+                    let request =
+                        SyncMessage::FetchBatches(BoundedVec::try_from(vec![(*sequence, *digest)]).unwrap_or_default());
+                    out.push(Output::Serve { to: from, request });
+                }
+            }
+        }
     }
 
     fn on_peer_up(&mut self, now: Now, peer: NodeIndex, out: &mut Vec<Output>) {

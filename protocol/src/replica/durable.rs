@@ -7,7 +7,7 @@ use crate::{
     id::Height,
     pbft::{
         DurableBlock,
-        message::{CommitCertificate, Content},
+        message::{CertifiedCheckpoint, CommitCertificate, Content},
     },
     store::{Store, StoreError},
     time::UnixMillis,
@@ -20,6 +20,8 @@ pub struct DurableState {
     pub entries: Option<Vec<JournalEntry>>,
     /// The highest multiple of K (or 0) whose certificate is stored.
     pub low: Height,
+    /// The proof of `low`; none at 0.
+    pub proven: Option<CertifiedCheckpoint>,
     /// The head's height.
     pub executed: Height,
     /// The head's block time.
@@ -53,7 +55,13 @@ impl DurableState {
         heights.extend((low.0 + 1..=head.height.0).map(Height));
         let blocks = heights.into_iter().map(|height| durable_block(store, height)).collect::<Result<_, _>>()?;
         let (executed, head_time) = (head.height, head.header.time);
-        Ok(DurableState { entries, low, executed, head_time, blocks, executed_ids })
+        let proven = match (store.header(low)?, store.certificate(low)?) {
+            (Some(header), Some(certificate)) if low > Height::ZERO => {
+                Some(CertifiedCheckpoint { checkpoint: header.checkpoint(), certificate })
+            }
+            _ => None,
+        };
+        Ok(DurableState { entries, low, proven, executed, head_time, blocks, executed_ids })
     }
 }
 

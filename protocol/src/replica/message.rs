@@ -3,14 +3,18 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use quorate_crypto::{
     encode::BoundedVec,
+    hash::Digest,
     signature::Claim,
     signed::{Contains, Unverifiable, Verifiable},
 };
 
 use crate::{
     document::{Body, CertifiedBlock, Proof},
-    id::{Height, TransactionId},
-    limits::{BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
+    id::{Height, Sequence, TransactionId},
+    limits::{
+        BATCH_COUNT_LIMIT, CLAIMS_MAX, FETCH_BATCHES_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX,
+        VALIDATORS_LIMIT,
+    },
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
 };
 
@@ -38,6 +42,17 @@ pub enum SyncMessage {
         /// The first height wanted.
         from: Height,
     },
+    /// What digests at sequences stand for: batches that a new view proposes again.
+    FetchBatches(BoundedVec<(Sequence, Digest), FETCH_BATCHES_MAX>),
+    /// What one of them stands for; it counts only if it hashes to the digest.
+    Batch {
+        /// Where it was proposed.
+        sequence: Sequence,
+        /// The batch, or null.
+        content: Content,
+    },
+    /// VIEW-CHANGEs that a NEW-VIEW names. The answers are protocol messages.
+    FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
     /// Consecutive final blocks; none where the sender has none to give.
     Blocks(BoundedVec<CertifiedBlock, SYNC_BLOCKS_MAX>),
     /// The certificate of one block. The answer is a protocol message.
@@ -58,6 +73,9 @@ impl PeerMessage {
             PeerMessage::Sync(SyncMessage::FetchBlocks { .. }) => "fetch-blocks",
             PeerMessage::Sync(SyncMessage::Blocks(_)) => "blocks",
             PeerMessage::Sync(SyncMessage::FetchCertificate { .. }) => "fetch-certificate",
+            PeerMessage::Sync(SyncMessage::FetchBatches(_)) => "fetch-batches",
+            PeerMessage::Sync(SyncMessage::Batch { .. }) => "batch",
+            PeerMessage::Sync(SyncMessage::FetchViewChanges(_)) => "fetch-view-changes",
         }
     }
 }
@@ -67,7 +85,11 @@ impl SyncMessage {
     pub fn is_question(&self) -> bool {
         matches!(
             self,
-            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. }
+            SyncMessage::FetchBodies(_)
+                | SyncMessage::FetchBlocks { .. }
+                | SyncMessage::FetchCertificate { .. }
+                | SyncMessage::FetchBatches(_)
+                | SyncMessage::FetchViewChanges(_)
         )
     }
 }
@@ -100,9 +122,12 @@ impl Verifiable for SyncMessage {
             SyncMessage::Claims(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Bodies(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Blocks(blocks) => blocks.iter().try_for_each(|block| block_claims(block, context, out)),
-            SyncMessage::FetchBodies(_) | SyncMessage::FetchBlocks { .. } | SyncMessage::FetchCertificate { .. } => {
-                Ok(())
-            }
+            SyncMessage::FetchBodies(_)
+            | SyncMessage::FetchBlocks { .. }
+            | SyncMessage::FetchCertificate { .. }
+            | SyncMessage::FetchBatches(_)
+            | SyncMessage::Batch { .. }
+            | SyncMessage::FetchViewChanges(_) => Ok(()),
         }
     }
 }

@@ -2,24 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use quorate_crypto::hash::Digest;
+
 use super::bodies::Key;
 use crate::{
     document::Batch,
     id::{Sequence, TransactionId},
+    pbft::output::Purpose,
     time::{Instant, UnixMillis},
 };
 
-/// A fresh batch that was proposed to this replica and is not judged yet.
+/// A batch that was proposed to this replica and is not judged yet.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    pub key: Key,
     pub batch: Batch,
+    pub purpose: Purpose,
 }
 
 /// Proposals in flight, made here or judged here.
 #[derive(Clone, Debug)]
 pub(super) struct Proposals {
-    pub waiting: BTreeMap<Sequence, Waiting>,
+    pub waiting: BTreeMap<Key, Waiting>,
     /// Ids in live slots of this view; an id belongs to one of them only.
     pub placed: BTreeMap<TransactionId, Sequence>,
     pub ids: BTreeMap<Sequence, Vec<TransactionId>>,
@@ -77,7 +80,7 @@ impl Proposals {
 
     /// The block of this sequence is executed: its slot is live no longer, and nothing below is.
     pub fn executed(&mut self, sequence: Sequence) {
-        self.waiting = self.waiting.split_off(&sequence.next());
+        self.waiting = self.waiting.split_off(&(sequence.next(), Digest::ZERO));
         let live = self.ids.split_off(&sequence.next());
         for (sequence, ids) in std::mem::replace(&mut self.ids, live) {
             for id in ids {
@@ -86,6 +89,21 @@ impl Proposals {
                 }
             }
         }
+    }
+
+    /// Another view: only what is committed stands where it stood. Returns the sequences whose proposals are dead.
+    pub fn enter_view(&mut self, committed: &[Sequence]) -> Vec<Sequence> {
+        self.waiting.clear();
+        self.ready_since = None;
+        let dead: Vec<Sequence> = self.ids.keys().copied().filter(|n| !committed.contains(n)).collect();
+        for sequence in &dead {
+            for id in self.ids.remove(sequence).unwrap_or_default() {
+                if self.placed.get(&id) == Some(sequence) {
+                    self.placed.remove(&id);
+                }
+            }
+        }
+        dead
     }
 
     pub fn next_due(&self) -> Option<Instant> {

@@ -6,32 +6,51 @@ use super::{bodies::Key, core::Replica, output::Output, proposals::Waiting};
 use crate::{
     document::{Batch, Body, Parameters},
     id::{Sequence, TransactionId},
-    pbft::{self, Verdict, message::Content},
+    pbft::{self, Verdict, message::Content, output::Purpose},
     pool::BatchLimits,
     time::{Now, UnixMillis},
 };
 
 impl Replica {
-    /// The engine asks whether a fresh batch may be voted for.
-    pub(super) fn on_check(&mut self, now: Now, sequence: Sequence, content: Content, out: &mut Vec<Output>) {
+    /// The engine asks whether a batch may be voted for. One that a NEW-VIEW proposes again was judged when it was fresh, by a
+    /// quorum; only its bodies must be here.
+    pub(super) fn on_check(
+        &mut self,
+        now: Now,
+        sequence: Sequence,
+        content: Content,
+        purpose: Purpose,
+        out: &mut Vec<Output>,
+    ) {
         let key = (sequence, content.digest());
         let Content::Batch(batch) = content else { return };
         if let Err(reason) = check_form(&batch, &self.config.parameters) {
             return self.answer(now, key, Verdict::Refused(reason), out);
         }
-        let elsewhere = |id: &TransactionId| self.proposals.placed.get(id).is_some_and(|other| *other != sequence);
-        if let Some(id) = batch.ids.iter().find(|id| self.pool.is_executed(id)) {
-            return self.answer(now, key, Verdict::Refused(format!("{id} was executed at another height")), out);
-        }
-        if let Some(id) = batch.ids.iter().find(|id| elsewhere(id)) {
-            return self.answer(now, key, Verdict::Refused(format!("{id} stands in another live slot")), out);
+        if purpose == Purpose::Fresh
+            && let Err(reason) = self.check_ids(sequence, &batch)
+        {
+            return self.answer(now, key, Verdict::Refused(reason), out);
         }
         self.bodies.want(key, &batch, self.engine.primary(), &self.pool, now.monotonic);
-        self.proposals.place(sequence, &batch);
-        self.pool.mark(sequence, &batch.ids);
-        self.proposals.waiting.insert(sequence, Waiting { key, batch });
+        if purpose != Purpose::Candidate {
+            self.proposals.place(sequence, &batch);
+            self.pool.mark(sequence, &batch.ids);
+        }
+        self.proposals.waiting.insert(key, Waiting { batch, purpose });
         self.proposals.note_completed();
         self.judge_waiting(now, out);
+    }
+
+    fn check_ids(&self, sequence: Sequence, batch: &Batch) -> Result<(), String> {
+        if let Some(id) = batch.ids.iter().find(|id| self.pool.is_executed(id)) {
+            return Err(format!("{id} was executed at another height"));
+        }
+        let elsewhere = |id: &TransactionId| self.proposals.placed.get(id).is_some_and(|other| *other != sequence);
+        match batch.ids.iter().find(|id| elsewhere(id)) {
+            Some(id) => Err(format!("{id} stands in another live slot")),
+            None => Ok(()),
+        }
     }
 
     /// Judges every waiting proposal whose bodies have come and whose time is not too early.
@@ -45,16 +64,22 @@ impl Replica {
             // What still is too early sets another; one that has passed would keep the replica awake.
             self.proposals.due = None;
         }
+        let earliest = now.wall.saturating_sub(self.config.parameters.clock_skew_max_ms);
         let latest = now.wall.saturating_add(self.config.parameters.clock_skew_max_ms).max(self.head_time);
         let mut verdicts = Vec::new();
         let mut early: Option<UnixMillis> = None;
-        for waiting in self.proposals.waiting.values() {
-            if waiting.batch.time > latest {
-                let by = waiting.batch.time - latest;
+        for (key, Waiting { batch, purpose }) in &self.proposals.waiting {
+            if *purpose == Purpose::Fresh && batch.time > latest {
+                let by = batch.time - latest;
                 early = Some(early.map_or(by, |other| other.min(by)));
-            } else if let Some(bodies) = self.bodies.complete(&waiting.key) {
-                let verdict = check_bodies(&waiting.batch, &bodies, &self.config.parameters);
-                verdicts.push((waiting.key, verdict.map_or_else(Verdict::Refused, |()| Verdict::Held)));
+            } else if let Some(bodies) = self.bodies.complete(key) {
+                let verdict = match purpose {
+                    // No vote and no blame: if others have too few as well, the view timer decides (3.2).
+                    Purpose::Fresh if batch.time < earliest => Err("its time is too old by the local clock".to_owned()),
+                    Purpose::Fresh => check_bodies(batch, &bodies, &self.config.parameters),
+                    Purpose::Again | Purpose::Candidate => Ok(()),
+                };
+                verdicts.push((*key, verdict.map_or_else(Verdict::Refused, |()| Verdict::Held)));
             }
         }
         if let Some(by) = early {
@@ -62,7 +87,7 @@ impl Replica {
             self.proposals.hasten(now.monotonic + Duration::from_millis(by.min(1_000)));
         }
         for (key, verdict) in verdicts {
-            self.proposals.waiting.remove(&key.0);
+            self.proposals.waiting.remove(&key);
             self.answer(now, key, verdict, out);
         }
     }

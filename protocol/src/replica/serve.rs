@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
-use quorate_crypto::encode::{BoundedVec, encode};
+use quorate_crypto::{
+    encode::{BoundedVec, encode},
+    hash::Digest,
+};
 
 use super::message::{PeerMessage, SyncMessage};
 use crate::{
     document::{Block, Body, CertifiedBlock, Proof},
-    id::{Height, TransactionId},
+    id::{Height, Sequence, TransactionId},
     limits::{MESSAGE_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX},
-    pbft::message::{CertifiedCheckpoint, Message},
+    pbft::message::{CertifiedCheckpoint, Content, Message},
     store::{Store, StoreError},
 };
 
@@ -28,8 +31,13 @@ pub fn answer(store: &dyn Store, request: &SyncMessage) -> Result<Option<PeerMes
         SyncMessage::FetchBodies(ids) => Some(PeerMessage::Sync(SyncMessage::Bodies(bodies(store, ids)?))),
         SyncMessage::FetchBlocks { from } => Some(PeerMessage::Sync(SyncMessage::Blocks(blocks(store, *from)?))),
         SyncMessage::FetchCertificate { height } => certificate(store, *height)?,
-        // Answers are not answered.
-        SyncMessage::Claims(_) | SyncMessage::Bodies(_) | SyncMessage::Blocks(_) => None,
+        SyncMessage::FetchBatches(wanted) => batch(store, wanted)?,
+        // Answers are not answered, and VIEW-CHANGEs are in no store.
+        SyncMessage::Claims(_)
+        | SyncMessage::Bodies(_)
+        | SyncMessage::Blocks(_)
+        | SyncMessage::Batch { .. }
+        | SyncMessage::FetchViewChanges(_) => None,
     })
 }
 
@@ -76,6 +84,18 @@ fn final_block(store: &dyn Store, height: Height) -> Result<Option<CertifiedBloc
         None => store.proof(height)?,
     };
     Ok(proof.and_then(|proof| block.to_certified(proof)))
+}
+
+/// The first of the wanted batches that is executed here.
+fn batch(store: &dyn Store, wanted: &[(Sequence, Digest)]) -> Result<Option<PeerMessage>, StoreError> {
+    for (sequence, digest) in wanted {
+        let Some(block) = store.block(Height::from(*sequence))? else { continue };
+        if block.header.batch_digest == *digest {
+            let content = if block.is_null() { Content::Null } else { Content::Batch(block.batch) };
+            return Ok(Some(PeerMessage::Sync(SyncMessage::Batch { sequence: *sequence, content })));
+        }
+    }
+    Ok(None)
 }
 
 fn certificate(store: &dyn Store, height: Height) -> Result<Option<PeerMessage>, StoreError> {

@@ -12,8 +12,7 @@ use super::node::Node;
 use super::world::World;
 use crate::api::code::Code;
 use crate::document::SignedTransaction;
-use crate::id::{Height, NodeIndex};
-use crate::limits::IN_FLIGHT_MAX;
+use crate::id::NodeIndex;
 use crate::pbft;
 use crate::pool::Door;
 use crate::replica::{Input, PeerMessage, ReplicaConfig};
@@ -165,6 +164,10 @@ impl World {
             Found::Amnesiac { reason } => {
                 self.note(node, format_args!("follows and serves, and does not vote: {reason}"));
                 self.node_mut(node).standing.amnesiac = Some(reason);
+                if let Some(running) = self.running_mut(node) {
+                    // Nothing is ever written to a journal that cannot be trusted, so that it stays what it is.
+                    running.journal_failed = true;
+                }
                 let key = self.node(node).key.public_key();
                 self.observe(Observation::Amnesiac { node, key });
             }
@@ -228,8 +231,6 @@ impl World {
         let validators = self.genesis.validators.clone();
         let me = Some(self.node(node).validator);
         let engine = pbft::Config {
-            base: Height::ZERO,
-            in_flight_max: IN_FLIGHT_MAX,
             status_interval: self.config.status_interval,
             status_interval_idle: self.config.status_interval_idle,
             ..pbft::Config::new(self.context.chain_id, validators, me, parameters)

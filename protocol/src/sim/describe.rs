@@ -1,8 +1,8 @@
 //! Events in words, for traces and transcripts.
 
 use crate::document::{Block, Outcome};
-use crate::id::TransactionId;
-use crate::pbft::message::{Ballot, Content, Message};
+use crate::id::{Height, TransactionId};
+use crate::pbft::message::{Ballot, Content, Message, NewView, ViewChange};
 use crate::pbft::{Note, Record};
 use crate::replica::{PeerMessage, SyncMessage};
 use quorate_crypto::Digest;
@@ -20,7 +20,7 @@ pub(super) fn short_id(id: &TransactionId) -> String {
 }
 
 fn ballot(ballot: &Ballot) -> String {
-    format!("view {} sequence {} digest {}", ballot.view, ballot.sequence, short(&ballot.digest))
+    format!("view {} sequence {} digest {}", ballot.view, ballot.sequence, digest_word(&ballot.digest))
 }
 
 fn content(content: &Content) -> String {
@@ -64,9 +64,31 @@ fn pbft(message: &Message) -> String {
         }
         Message::Status(signed) => {
             let status = &signed.body;
-            format!("STATUS view {} low {} executed {}", status.view, status.low, status.executed)
+            let waits = if status.active { "" } else { " (not active)" };
+            format!("STATUS view {}{waits} low {} executed {}", status.view, status.low, status.executed)
         }
+        Message::ViewChange(signed) => format!("VIEW-CHANGE {}", view_change(&signed.body)),
+        Message::NewView(signed) => format!("NEW-VIEW {}", new_view(&signed.body)),
     }
+}
+
+fn view_change(body: &ViewChange) -> String {
+    let low = body.low(Height::ZERO);
+    let prepared: Vec<String> = body.prepared.iter().map(|p| ballot(&p.pre_prepare.body.0)).collect();
+    format!("to view {} from height {low}, prepared [{}]", body.view, prepared.join(", "))
+}
+
+fn new_view(body: &NewView) -> String {
+    let proposed = body.pre_prepares.iter().map(|pre_prepare| pre_prepare.body.0);
+    let proposed: Vec<String> =
+        proposed.map(|ballot| format!("{} {}", ballot.sequence, digest_word(&ballot.digest))).collect();
+    let first = body.view_changes.len();
+    format!("view {} from {first} VIEW-CHANGEs, proposes again [{}]", body.view, proposed.join(", "))
+}
+
+/// A digest that votes carry, short.
+fn digest_word(digest: &Digest) -> String {
+    if *digest == Content::Null.digest() { "null".to_owned() } else { short(digest) }
 }
 
 fn sync(message: &SyncMessage) -> String {
@@ -77,16 +99,20 @@ fn sync(message: &SyncMessage) -> String {
         SyncMessage::FetchBlocks { from } => format!("asks for blocks from height {from}"),
         SyncMessage::Blocks(blocks) => counted(blocks.len(), "block"),
         SyncMessage::FetchCertificate { height } => format!("asks for the certificate of height {height}"),
+        SyncMessage::FetchBatches(wanted) => format!("asks what {} stand for", counted(wanted.len(), "digest")),
+        SyncMessage::Batch { sequence, content: of } => format!("batch of sequence {sequence} ({})", content(of)),
+        SyncMessage::FetchViewChanges(names) => format!("asks for {}", counted(names.len(), "VIEW-CHANGE")),
     }
 }
 
 /// One record of the vote journal.
 pub(super) fn record(record: &Record) -> String {
     match record {
-        Record::View { view, active, .. } => format!("view {view}{}", if *active { "" } else { ", not active" }),
-        Record::Accepted { proposal, prepare } => {
+        Record::ViewChange(signed) => format!("its VIEW-CHANGE to view {}", signed.body.view),
+        Record::NewView { new_view, .. } => format!("the NEW-VIEW of view {}", new_view.body.view),
+        Record::Accepted { pre_prepare, prepare, .. } => {
             let vote = if prepare.is_some() { "the proposal and its own PREPARE" } else { "its own proposal" };
-            format!("{vote} for sequence {}", proposal.ballot().sequence)
+            format!("{vote} for sequence {}", pre_prepare.body.0.sequence)
         }
         Record::Prepared { commit, .. } => format!("the prepared certificate of sequence {}", commit.body.0.sequence),
         Record::Floor(height) => format!("the floor {height}"),
@@ -121,5 +147,14 @@ pub(super) fn note(note: &Note) -> String {
         Note::PrimaryPrepared(_) => "ignores a PREPARE of the primary".to_owned(),
         Note::NotSigned { what, refusal } => format!("does not sign a {what}: {refusal}"),
         Note::LowWatermark(height) => format!("moves its low watermark to {height}"),
+        Note::LeftView { to, reason } => format!("leaves for view {to}: {reason}"),
+        Note::OpenedView { view, proposed_again } => {
+            format!(
+                "enters view {view}, which proposes {} again",
+                counted(*proposed_again, "batch").replace("batchs", "batches")
+            )
+        }
+        Note::RefusedNewView { view, reason } => format!("refuses the NEW-VIEW of view {view}: {reason}"),
+        Note::StateDiverged { height } => format!("sees that no header of height {height} can be certified any more"),
     }
 }

@@ -235,7 +235,12 @@ fn is_vote(message: &PeerMessage) -> bool {
     matches!(
         message,
         PeerMessage::Pbft(
-            Message::PrePrepare(_) | Message::Prepare(_) | Message::Commit(_) | Message::Checkpoint(_)
+            Message::PrePrepare(_)
+                | Message::Prepare(_)
+                | Message::Commit(_)
+                | Message::Checkpoint(_)
+                | Message::ViewChange(_)
+                | Message::NewView(_)
         )
     )
 }

@@ -36,7 +36,7 @@ pub(super) struct Running {
     pub alarm: Option<Instant>,
     /// Why nothing is signed any more.
     pub halted: Option<String>,
-    /// A write to the journal failed: it is not asked again.
+    /// A write to the journal failed, or it cannot be trusted: nothing is written to it.
     pub journal_failed: bool,
     /// A job failed: the rest is not begun.
     pub executor_failed: bool,

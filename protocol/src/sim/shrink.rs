@@ -74,7 +74,12 @@ impl<R: Fn(&Plan) -> Report> Search<R> {
     fn attempt(&mut self, change: impl Fn(&mut Plan)) -> bool {
         let mut plan = self.best.plan.clone();
         change(&mut plan);
-        if self.best.tries >= self.tries || plan == self.best.plan {
+        // With more than f faulty anything can happen, and that would be another story.
+        let is_hopeless = |plan: &Plan| plan.faulty().len() > (plan.world.n - 1) / 3;
+        if self.best.tries >= self.tries
+            || plan == self.best.plan
+            || (is_hopeless(&plan) && !is_hopeless(&self.best.plan))
+        {
             return false;
         }
         self.best.tries += 1;

@@ -15,7 +15,8 @@ use super::trace::Trace;
 use super::watch::Watch;
 use crate::api::code::Code;
 use crate::document::{Genesis, SignedTransaction};
-use crate::id::{Epoch, NodeIndex, TransactionId};
+use crate::id::{NodeIndex, TransactionId};
+use crate::pbft;
 use crate::pbft::message::VerifyContext;
 use crate::pool::Admitted;
 use crate::replica::PeerMessage;
@@ -65,7 +66,7 @@ impl World {
         let mut random = Random::new(config.seed);
         let (genesis, keys, accounts) = genesis::of_world(&mut random, config.n, config.parameters.clone());
         let (chain_id, validators) = (genesis.chain_id(), genesis.validators.clone());
-        let context = VerifyContext { chain_id, epoch: Epoch::ZERO, validators: validators.clone() };
+        let context = pbft::Config::new(chain_id, validators.clone(), None, &genesis.parameters).verify_context();
         let fresh = MemoryStore::new();
         fresh.initialize(&genesis).expect("an empty store takes a genesis");
         let node = |(index, key)| {

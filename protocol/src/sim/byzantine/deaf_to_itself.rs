@@ -25,6 +25,8 @@ fn names(message: &PeerMessage, own: &PublicKey) -> bool {
         PeerMessage::Pbft(Message::Prepare(vote)) => vote.signer == *own,
         PeerMessage::Pbft(Message::Commit(vote)) => vote.signer == *own,
         PeerMessage::Pbft(Message::Checkpoint(signed)) => signed.signer == *own,
+        PeerMessage::Pbft(Message::ViewChange(signed)) => signed.signer == *own,
+        PeerMessage::Pbft(Message::NewView(signed)) => signed.signer == *own,
         PeerMessage::Pbft(Message::CommitCertificate(certificate)) => {
             certificate.commits.iter().any(|vote| vote.signer == *own)
         }

@@ -55,6 +55,8 @@ fn claims(evidence: &Evidence, chain_id: &ChainId) -> Vec<Claim> {
         Evidence::Prepare(first, second) => both(first, second, chain_id),
         Evidence::Commit(first, second) => both(first, second, chain_id),
         Evidence::Checkpoint(first, second) => both(first, second, chain_id),
+        Evidence::ViewChange(first, second) => both(first, second, chain_id),
+        Evidence::NewView(first, second) => both(first, second, chain_id),
     }
 }
 

@@ -1,236 +1,23 @@
-//! Each rule with the attack that it stops. The harness delivers by hand: no time passes unless a test says so.
+//! Each rule of the normal case with the attack that it stops.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::time::Duration;
 
 use proptest::prelude::*;
-use quorate_crypto::{
-    encode::BoundedVec,
-    hash::{Digest, sha256},
-    key::SecretKey,
-    signature::Verifier,
-    signed::{Signable, Signed, Verified},
-};
+use quorate_crypto::{encode::BoundedVec, hash::Digest, signed::Signed};
 
 use super::{
-    message::{
-        Ballot, CertifiedCheckpoint, Commit, CommitCertificate, Content, PrePrepare, Prepare, Proposal, Status,
-        VerifyContext,
+    super::{
+        message::{Ballot, CertifiedCheckpoint, Commit, Content, PrePrepare, Prepare, Proposal, Status},
+        safety::Refusal,
+        *,
     },
-    safety::Refusal,
-    *,
+    harness::*,
 };
 use crate::{
-    document::{Batch, Certificate, Checkpoint, Proof, Validator, ValidatorSet},
-    id::{Epoch, Height, NodeIndex, Sequence, TransactionId, View},
+    document::{Certificate, Checkpoint, Proof},
+    id::{Epoch, Height, NodeIndex, Sequence, View},
     time::Instant,
 };
-
-const K: u64 = 4;
-const L: u64 = 8;
-
-fn key(index: usize) -> SecretKey {
-    SecretKey::from_seed([u8::try_from(index).unwrap() + 1; 32])
-}
-
-fn set(n: usize) -> ValidatorSet {
-    let member = |index| Validator {
-        consensus_key: key(index).public_key(),
-        network_key: SecretKey::from_seed([u8::try_from(index).unwrap() + 101; 32]).public_key(),
-    };
-    ValidatorSet::new((0..n).map(member).collect()).unwrap()
-}
-
-fn config(n: usize, me: usize) -> Config {
-    Config {
-        chain_id: Digest::ZERO,
-        epoch: Epoch(0),
-        validators: set(n),
-        me: Some(NodeIndex(u8::try_from(me).unwrap())),
-        base: Height(0),
-        checkpoint_interval: K,
-        window: L,
-        in_flight_max: 8,
-        status_interval: Duration::from_millis(100),
-        status_interval_idle: Duration::from_secs(1),
-    }
-}
-
-fn batch(number: u8) -> Batch {
-    let ids = vec![TransactionId(Digest::from_bytes([number; 32]))];
-    Batch { time: u64::from(number), ids: ids.try_into().unwrap() }
-}
-
-fn ballot(sequence: u64, digest: Digest) -> Ballot {
-    Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(sequence), digest }
-}
-
-fn sign<T: Signable>(index: usize, body: T) -> Signed<T> {
-    Signed::sign(body, &Digest::ZERO, &key(index))
-}
-
-fn proposal(signer: usize, sequence: u64, batch: Batch) -> Message {
-    let content = Content::Batch(batch);
-    let pre_prepare = sign(signer, PrePrepare(ballot(sequence, content.digest())));
-    Message::PrePrepare(Proposal { pre_prepare, content })
-}
-
-fn prepare(signer: usize, sequence: u64, batch: &Batch) -> Message {
-    Message::Prepare(sign(signer, Prepare(ballot(sequence, batch.digest()))))
-}
-
-fn commit(signer: usize, sequence: u64, batch: &Batch) -> Message {
-    Message::Commit(sign(signer, Commit(ballot(sequence, batch.digest()))))
-}
-
-fn checkpoint(signer: usize, height: u64, header_hash: Digest) -> Message {
-    let body = Checkpoint { epoch: Epoch(0), height: Height(height), header_hash };
-    Message::Checkpoint(sign(signer, body))
-}
-
-fn commit_certificate(signers: &[usize], sequence: u64, batch: &Batch) -> Message {
-    let commits: Vec<_> = signers.iter().map(|i| sign(*i, Commit(ballot(sequence, batch.digest())))).collect();
-    Message::CommitCertificate(CommitCertificate {
-        commits: commits.try_into().unwrap(),
-        content: Content::Batch(batch.clone()),
-    })
-}
-
-fn context(n: usize) -> VerifyContext {
-    VerifyContext { chain_id: Digest::ZERO, epoch: Epoch(0), validators: set(n) }
-}
-
-fn verify(n: usize, message: Message) -> Option<Verified<Message>> {
-    Verified::check(message, &context(n), &mut Verifier::new([0; 32], 64)).ok()
-}
-
-/// The header that execution makes in these tests: a function of height and content.
-fn header_hash(height: Height, content: &Content) -> Digest {
-    sha256(&[&height.0.to_le_bytes()[..], content.digest().as_bytes()].concat())
-}
-
-/// One engine and its disk.
-struct Node {
-    engine: Engine,
-    n: usize,
-    now: Instant,
-    log: Vec<Record>,
-    out: Vec<Output>,
-}
-
-impl Node {
-    fn new(n: usize, me: usize) -> Node {
-        let durable = Durable { records: Some(Vec::new()), ..Durable::default() };
-        let engine = Engine::recover(config(n, me), key(me), durable, Instant::ORIGIN);
-        let mut node = Node { engine, n, now: Instant::ORIGIN, log: Vec::new(), out: Vec::new() };
-        node.input(Input::Deadline);
-        node.out.clear();
-        node
-    }
-
-    fn input(&mut self, input: Input) {
-        self.engine.handle(self.now, input, &mut self.out);
-        self.engine.check_invariants().unwrap();
-    }
-
-    fn hear(&mut self, message: Message) {
-        let message = verify(self.n, message).expect("the test's message verifies");
-        self.input(Input::Message(Box::new(message)));
-    }
-
-    /// Grants everything that the engine asks of its own world, and returns what it wants to send.
-    fn settle(&mut self) -> Vec<(Option<NodeIndex>, Message)> {
-        let mut sent = Vec::new();
-        while !self.out.is_empty() {
-            for output in std::mem::take(&mut self.out) {
-                self.grant(output, &mut sent);
-            }
-        }
-        sent
-    }
-
-    fn grant(&mut self, output: Output, sent: &mut Vec<(Option<NodeIndex>, Message)>) {
-        match output {
-            Output::Send { to, message } => sent.push((Some(to), message)),
-            Output::Broadcast(message) => sent.push((None, message)),
-            Output::Check { sequence, content } => {
-                self.input(Input::Checked { sequence, digest: content.digest(), verdict: Verdict::Held });
-            }
-            Output::Persist { record, release, ticket } => {
-                self.log.push(record);
-                sent.extend(release.into_iter().map(|message| (None, message)));
-                self.input(Input::Durable(ticket));
-            }
-            Output::Execute { height, content, .. } => {
-                self.input(Input::Executed { height, header_hash: header_hash(height, &content) });
-            }
-            Output::Certify { height, anchor: true, .. } => self.input(Input::Anchored(height)),
-            _ => {}
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
-        self.input(Input::Deadline);
-    }
-
-    fn notes(&self) -> Vec<&Note> {
-        self.out.iter().filter_map(|output| if let Output::Note(note) = output { Some(note) } else { None }).collect()
-    }
-
-    fn executed(&self) -> u64 {
-        self.engine.status().executed.0
-    }
-
-    /// A crash and a restart: the log and the store are all that is left.
-    fn restart(&mut self, me: usize, blocks: Vec<DurableBlock>) {
-        let executed = blocks.iter().map(|block| block.height).max().unwrap_or_default();
-        let durable = Durable { records: Some(self.log.clone()), low: Height(0), executed, blocks };
-        self.engine = Engine::recover(config(self.n, me), key(me), durable, self.now);
-        self.out.clear();
-    }
-}
-
-/// All engines of a cluster, with a network that delivers what `passes` lets through.
-struct Cluster {
-    nodes: Vec<Node>,
-    counts: BTreeMap<&'static str, usize>,
-}
-
-impl Cluster {
-    fn new(n: usize) -> Cluster {
-        Cluster { nodes: (0..n).map(|me| Node::new(n, me)).collect(), counts: BTreeMap::new() }
-    }
-
-    fn run(&mut self, mut passes: impl FnMut(usize, usize, &Message) -> bool) {
-        loop {
-            let mut queue = VecDeque::new();
-            for from in 0..self.nodes.len() {
-                queue.extend(self.nodes[from].settle().into_iter().map(|(to, message)| (from, to, message)));
-            }
-            if queue.is_empty() {
-                return;
-            }
-            for (from, to, message) in queue {
-                for receiver in 0..self.nodes.len() {
-                    let wanted = to.is_none_or(|to| usize::from(to.0) == receiver);
-                    if receiver != from && wanted {
-                        *self.counts.entry(message.name()).or_default() += 1;
-                        if passes(from, receiver, &message) {
-                            self.nodes[receiver].hear(message.clone());
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.nodes.iter_mut().for_each(|node| node.pass(time));
-    }
-}
 
 #[test]
 fn four_replicas_commit_execute_and_certify() {
@@ -298,6 +85,7 @@ fn empty_status() -> Status {
         executed: Height(0),
         slots: Default::default(),
         uncertified: BoundedVec::default(),
+        view_changes: 0,
     }
 }
 
@@ -652,7 +440,7 @@ fn a_fresh_vote_of_its_own_key_stops_the_replica() {
 fn an_amnesiac_follows_and_does_not_vote() {
     let durable = Durable { records: None, ..Durable::default() };
     let engine = Engine::recover(config(4, 1), key(1), durable, Instant::ORIGIN);
-    let mut node = Node { engine, n: 4, now: Instant::ORIGIN, log: Vec::new(), out: Vec::new() };
+    let mut node = Node { engine, n: 4, now: Instant::ORIGIN, log: Vec::new(), out: Vec::new(), ..Node::new(4, 1) };
     let first = batch(1);
     node.hear(proposal(0, 1, first.clone()));
     [0, 2, 3].into_iter().for_each(|i| node.hear(commit(i, 1, &first)));
@@ -692,7 +480,7 @@ fn a_liar_does_not_fill_the_log() {
 }
 
 /// A block as another node's chain has it; with q CHECKPOINTs it is certified, with q COMMITs it is not yet.
-fn synced(height: u64, certified: bool) -> Synced {
+pub(super) fn synced(height: u64, certified: bool) -> Synced {
     let batch = batch(u8::try_from(height).unwrap());
     let Message::CommitCertificate(commits) = commit_certificate(&[0, 2, 3], height, &batch) else { unreachable!() };
     let content = Content::Batch(batch);
@@ -707,7 +495,8 @@ fn without_its_store(me: usize, accepted: Option<Message>, prepare: Option<Messa
     node.log.push(Record::Floor(Height(20)));
     if let Some(Message::PrePrepare(proposal)) = accepted {
         let prepare = prepare.map(|message| if let Message::Prepare(vote) = message { vote } else { unreachable!() });
-        node.log.push(Record::Accepted { proposal, prepare });
+        let Proposal { pre_prepare, content } = proposal;
+        node.log.push(Record::Accepted { pre_prepare, content: Some(content), prepare });
     }
     node.restart(me, Vec::new());
     node
@@ -793,7 +582,7 @@ fn a_checkpoint_leaves_only_when_a_floor_is_durable() {
     node.restart(1, vec![block]);
     node.hear(commit_certificate(&[0, 2, 3], 2, &batch(2)));
     let executed = header_hash_of(2);
-    node.input(Input::Executed { height: Height(2), header_hash: executed });
+    node.input(Input::Executed { height: Height(2), header_hash: executed, settled: 1, expired: false });
     node.pass(Duration::from_secs(1));
     let leaks = node.out.iter().any(|output| matches!(output, Output::Broadcast(Message::Checkpoint(_))));
     assert!(!leaks, "no floor is durable yet");

@@ -1,0 +1,5 @@
+//! The engine's rules, each with the attack that it stops.
+
+mod harness;
+mod normal;
+mod view_change;
