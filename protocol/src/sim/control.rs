@@ -3,8 +3,8 @@
 use super::byzantine::{Behaviour, DeafToItself, Liar};
 use super::describe;
 use super::disk::{Disk, Unsynced};
-use super::flight::{Fate, InFlight};
 use super::event::Event;
+use super::flight::{Fate, InFlight};
 use super::invariants::Observation;
 use super::journal::Found;
 use super::network::Link;

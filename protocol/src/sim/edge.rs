@@ -1,6 +1,7 @@
 //! Between the nodes: what leaves one is verified as the edge of an honest node verifies it, shown to whoever intercepts,
 //! and carried over its link.
 
+use super::byzantine::own_votes::ballots;
 use super::byzantine::{Behaviour, Liar, Said};
 use super::describe;
 use super::event::Event;
@@ -11,11 +12,10 @@ use crate::api::code::Code;
 use crate::document::{Body, SignedTransaction, StateKey};
 use crate::id::NodeIndex;
 use crate::pbft::Message;
-use crate::pbft::message::{Ballot, CommitCertificate};
 use crate::pool::Door;
 use crate::replica::{Input, PeerMessage, SyncMessage};
 use crate::store::StateReader;
-use quorate_crypto::{BoundedVec, PublicKey, Verified, decode, encode, sha256};
+use quorate_crypto::{BoundedVec, Verified, decode, encode, sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,9 @@ impl World {
             return true;
         }
         let own = self.node(to).key.public_key();
-        if own_ballots(message, &own).iter().any(|ballot| self.forge.has_signed(ballot)) {
+        if let PeerMessage::Pbft(message) = message
+            && ballots(message, &own).iter().any(|ballot| self.forge.has_signed(ballot))
+        {
             return false;
         }
         let validator = self.node(from).validator;
@@ -243,18 +245,4 @@ fn is_vote(message: &PeerMessage) -> bool {
                 | Message::NewView(_)
         )
     )
-}
-
-/// The ballots for which a vote of this key stands in the message.
-fn own_ballots(message: &PeerMessage, own: &PublicKey) -> Vec<Ballot> {
-    let PeerMessage::Pbft(message) = message else { return Vec::new() };
-    match message {
-        Message::PrePrepare(proposal) if proposal.pre_prepare.signer == *own => vec![proposal.ballot()],
-        Message::Prepare(vote) if vote.signer == *own => vec![vote.body.0],
-        Message::Commit(vote) if vote.signer == *own => vec![vote.body.0],
-        Message::CommitCertificate(CommitCertificate { commits, .. }) => {
-            commits.iter().filter(|vote| vote.signer == *own).map(|vote| vote.body.0).collect()
-        }
-        _ => Vec::new(),
-    }
 }

@@ -10,19 +10,55 @@ use std::sync::Arc;
 
 /// Something that is going to happen. Where a life is named, it happens only if the node still lives it.
 pub(super) enum Event {
-    Deliver { from: NodeIndex, to: NodeIndex, message: Arc<Verified<PeerMessage>> },
-    Gossip { from: NodeIndex, to: NodeIndex, transactions: Vec<Verified<SignedTransaction>> },
-    LinkUp { node: NodeIndex, peer: NodeIndex },
-    LinkDown { node: NodeIndex, peer: NodeIndex },
+    Deliver {
+        from: NodeIndex,
+        to: NodeIndex,
+        message: Arc<Verified<PeerMessage>>,
+    },
+    Gossip {
+        from: NodeIndex,
+        to: NodeIndex,
+        transactions: Vec<Verified<SignedTransaction>>,
+    },
+    LinkUp {
+        node: NodeIndex,
+        peer: NodeIndex,
+    },
+    LinkDown {
+        node: NodeIndex,
+        peer: NodeIndex,
+    },
     /// A connection broke and is made anew.
-    LinkAgain { node: NodeIndex, peer: NodeIndex },
-    Synced { node: NodeIndex, life: u32 },
-    Released { node: NodeIndex, life: u32 },
-    Executed { node: NodeIndex, life: u32 },
-    Reported { node: NodeIndex, life: u32 },
-    Alarm { node: NodeIndex, life: u32, at: Instant },
+    LinkAgain {
+        node: NodeIndex,
+        peer: NodeIndex,
+    },
+    Synced {
+        node: NodeIndex,
+        life: u32,
+    },
+    Released {
+        node: NodeIndex,
+        life: u32,
+    },
+    Executed {
+        node: NodeIndex,
+        life: u32,
+    },
+    Reported {
+        node: NodeIndex,
+        life: u32,
+    },
+    Alarm {
+        node: NodeIndex,
+        life: u32,
+        at: Instant,
+    },
     /// A lying node has time to do something of its own.
-    Tick { node: NodeIndex, life: u32 },
+    Tick {
+        node: NodeIndex,
+        life: u32,
+    },
 }
 
 /// Everything that is going to happen.

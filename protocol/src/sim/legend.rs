@@ -11,12 +11,8 @@ use std::fmt::Write;
 pub fn legend(plan: &Plan) -> String {
     let world = &plan.world;
     let (f, quorum) = ((world.n - 1) / 3, (world.n + (world.n - 1) / 3 + 1).div_ceil(2));
-    let mut text = format!(
-        "seed {}: {} validators v0 to v{}, f = {f}, a quorum is {quorum}\n",
-        world.seed,
-        world.n,
-        world.n - 1
-    );
+    let mut text =
+        format!("seed {}: {} validators v0 to v{}, f = {f}, a quorum is {quorum}\n", world.seed, world.n, world.n - 1);
     let faulty: Vec<String> = plan.faulty().iter().map(ToString::to_string).collect();
     let faulty = if faulty.is_empty() { "nobody".to_owned() } else { faulty.join(", ") };
     push(&mut text, format_args!("among the f: {faulty}"));

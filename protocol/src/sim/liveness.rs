@@ -38,6 +38,27 @@ pub fn views_change() -> bool {
     })
 }
 
+/// Whether nodes learn what others have pending and gossip lost (PROTOCOL 4.6): tried out once, on two nodes without a
+/// quorum.
+#[must_use]
+pub fn pools_are_repaired() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let mut world = World::new(WorldConfig { keep_trace: false, ..WorldConfig::hasty(4, 0) });
+        let (knows, learns) = (NodeIndex(1), NodeIndex(2));
+        world.crash(NodeIndex(0), Unsynced::Lost);
+        world.crash(NodeIndex(3), Unsynced::Lost);
+        world.network_mut().partition(&[knows]);
+        let payment = probe(&world);
+        world.submit(knows, &payment);
+        world.run_for(Duration::from_millis(50));
+        world.network_mut().mend();
+        let has_learnt =
+            |world: &World| world.replica(learns).is_some_and(|replica| replica.pool().contains(&payment.id()));
+        world.run_within(Duration::from_secs(10), has_learnt)
+    })
+}
+
 /// How long correct nodes may take after healing: (f + 1) times the longest view timeout, 30 link delays, and what honest
 /// work takes: the pace of STATUS and of claims, a bad source of blocks for each liar, and `blocks` executed one by one.
 #[must_use]
@@ -79,7 +100,8 @@ impl World {
     /// Whether every correct node holds a certificate at or above this height.
     #[must_use]
     pub fn all_certified(&self, height: Height) -> bool {
-        let is_certified = |node| (height.0..=self.height(node).0).any(|at| at == 0 || self.is_certified(node, Height(at)));
+        let is_certified =
+            |node| (height.0..=self.height(node).0).any(|at| at == 0 || self.is_certified(node, Height(at)));
         self.correct().into_iter().all(is_certified)
     }
 
@@ -99,6 +121,9 @@ pub(super) fn settle(world: &mut World, workload: &mut Workload, delay: Duration
     }
     // Restarted nodes read what they have; then everything that they wait for is owed.
     world.run_for(LOOK);
+    if !pools_are_repaired() {
+        workload.retry(world);
+    }
     let owed = workload.owed(world);
     let first = world.correct()[0];
     let within = bound(world, delay, owed.len());
@@ -108,7 +133,11 @@ pub(super) fn settle(world: &mut World, workload: &mut Workload, delay: Duration
     };
     if !look_until(world, workload, within, is_settled) {
         let open = workload.open_among(&owed);
-        return Err(format!("{open} of {} transactions are not settled within {within:?}{}", owed.len(), whereabouts(world)));
+        return Err(format!(
+            "{open} of {} transactions are not settled within {within:?}{}",
+            owed.len(),
+            whereabouts(world)
+        ));
     }
     converge(world, workload, bound(world, delay, 0))?;
     go_on(world, workload, bound(world, delay, 0))

@@ -39,10 +39,7 @@ impl Plan {
         let load = Duration::from_millis(random.between(1_000, 2_500));
         let world = world_config(seed, n, &mut random);
         let count = random.between(130, 180);
-        let transaction = |_| TimedTransaction {
-            at: random.duration(Duration::ZERO, load),
-            seed: random.next_u64(),
-        };
+        let transaction = |_| TimedTransaction { at: random.duration(Duration::ZERO, load), seed: random.next_u64() };
         let transactions = (0..count).map(transaction).collect();
         let (casts, mut faults) = the_faulty(n, load, &mut random);
         let count = random.between(5, 9);

@@ -1,12 +1,12 @@
 //! What drives a replica, as the node's pump does: an input goes in with the time, what comes out is begun in its order.
 
+use super::byzantine::Liar;
 use super::describe;
 use super::disk::Write;
 use super::event::Event;
 use super::invariants::{Observation, Promise, Violation};
 use super::node::Job;
 use super::world::World;
-use super::byzantine::Liar;
 use crate::api::code::Code;
 use crate::id::{NodeIndex, TransactionId};
 use crate::pbft::Note;

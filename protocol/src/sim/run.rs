@@ -1,5 +1,6 @@
 //! From a plan to an outcome.
 
+use super::disk::Unsynced;
 use super::fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
 use super::invariants::{Promise, Violation};
 use super::liveness;
@@ -8,7 +9,6 @@ use super::plan::Plan;
 use super::storage_fault::StorageFault;
 use super::workload::Workload;
 use super::world::World;
-use super::disk::Unsynced;
 use crate::id::NodeIndex;
 use crate::time::Instant;
 use quorate_crypto::Digest;
@@ -187,7 +187,10 @@ impl Play<'_> {
                 let link = world.network_mut().link_mut(*from, *to);
                 (link.delay_min, link.delay_max) = (usual.delay_min, usual.delay_max);
             }
-            Fault::Storage { node, fault: StorageFault::Full | StorageFault::WritesFail | StorageFault::Slow { .. } } => {
+            Fault::Storage {
+                node,
+                fault: StorageFault::Full | StorageFault::WritesFail | StorageFault::Slow { .. },
+            } => {
                 world.repair(*node);
                 if world.halted(*node).is_some() {
                     world.crash(*node, Unsynced::Lost);

@@ -17,11 +17,11 @@
 //! > show chains
 //! ```
 
+use super::config::WorldConfig;
 use super::describe;
 use super::disk::Unsynced;
 use super::genesis::usd;
 use super::network::Link;
-use super::config::WorldConfig;
 use super::payment::transfer;
 use super::world::World;
 use crate::id::NodeIndex;

@@ -3,11 +3,14 @@
 use crate::document::{Checkpoint, SignedTransaction, ValidatorSet};
 use crate::id::{ChainId, Epoch, Height, NodeIndex, Sequence, View};
 use crate::pbft::Message;
-use crate::pbft::message::{Ballot, Commit, Content, PrePrepare, Prepare, Proposal, Status};
+use crate::pbft::message::{
+    Ballot, CertifiedCheckpoint, Commit, Content, NewView, PrePrepare, Prepare, PreparedCertificate, Proposal, Status,
+    ViewChange,
+};
 use crate::replica::PeerMessage;
 use crate::sim::genesis::Account;
-use crate::sim::random::Random;
 use crate::sim::payment::transfer;
+use crate::sim::random::Random;
 use crate::time::UnixMillis;
 use quorate_crypto::{Digest, PublicKey, SecretKey, Signable, Signed};
 use std::collections::{BTreeMap, BTreeSet};
@@ -117,6 +120,43 @@ impl Forge {
     #[must_use]
     pub fn status(&self, by: NodeIndex, status: Status) -> PeerMessage {
         PeerMessage::Pbft(Message::Status(self.sign(by, status)))
+    }
+
+    /// A VIEW-CHANGE of the liar `by`; `low` none for the beginning of the epoch. Whoever receives it judges it whole.
+    #[must_use]
+    pub fn view_change(
+        &self,
+        by: NodeIndex,
+        view: View,
+        low: Option<CertifiedCheckpoint>,
+        prepared: Vec<PreparedCertificate>,
+    ) -> Signed<ViewChange> {
+        let prepared = prepared.try_into().unwrap_or_default();
+        self.sign(by, ViewChange { epoch: self.epoch(), view, low, prepared })
+    }
+
+    /// A NEW-VIEW of the liar `by` that names these VIEW-CHANGEs and proposes these digests again, from `first` on.
+    pub fn new_view(
+        &mut self,
+        by: NodeIndex,
+        view: View,
+        view_changes: &[Digest],
+        first: Sequence,
+        digests: &[Digest],
+    ) -> PeerMessage {
+        let mut names = view_changes.to_vec();
+        names.sort_unstable();
+        let ballots: Vec<Ballot> =
+            (first.0..).zip(digests).map(|(n, digest)| self.ballot(view, Sequence(n), *digest)).collect();
+        self.signed.extend(ballots.iter().copied());
+        let pre_prepares: Vec<_> = ballots.into_iter().map(|ballot| self.sign(by, PrePrepare(ballot))).collect();
+        let body = NewView {
+            epoch: self.epoch(),
+            view,
+            view_changes: names.try_into().unwrap_or_default(),
+            pre_prepares: pre_prepares.try_into().unwrap_or_default(),
+        };
+        PeerMessage::Pbft(Message::NewView(self.sign(by, body)))
     }
 
     /// Whether a vote for this ballot was made here, and not by somebody's honest part.

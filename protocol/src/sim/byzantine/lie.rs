@@ -2,9 +2,10 @@
 
 use super::behaviour::Behaviour;
 use super::{
-    BadSource, BusyIdler, ClaimFlooder, DeafToItself, DoubleVotes, Equivocate, FalseCheckpoints, Impersonation, LyingStatus,
-    MissingBody, MutePrimary, PoisonedBatch, PrimaryPrepares, QuestionFlood, Replayer, SameTransaction, SelectiveVotes,
-    SequenceGap, ShiftedSequence, Silent, WrongPlace,
+    BadSource, BusyIdler, ClaimFlooder, DeafToItself, DoubleVotes, Equivocate, FalseCheckpoints, FarViews,
+    Impersonation, LyingStatus, MissingBody, MutePrimary, OldViewChanges, PoisonedBatch, PrimaryPrepares,
+    QuestionFlood, Replayer, SameTransaction, SelectiveVotes, SequenceGap, ShiftedSequence, Silent, TwoViewChanges,
+    WrongNewView, WrongPlace, WrongViewChanges,
 };
 use crate::document::Parameters;
 use std::time::Duration;
@@ -82,6 +83,16 @@ lies! {
     LyingStatus => |_| Box::new(LyingStatus::default()),
     /// Questions without end.
     QuestionFlood => |_| Box::new(QuestionFlood),
+    /// VIEW-CHANGEs that forget, and forged ones.
+    WrongViewChanges => |_| Box::new(WrongViewChanges),
+    /// Two VIEW-CHANGEs for one view.
+    TwoViewChanges => |_| Box::new(TwoViewChanges),
+    /// VIEW-CHANGEs for views far ahead.
+    FarViews => |_| Box::new(FarViews::default()),
+    /// Old VIEW-CHANGEs and NEW-VIEWs again and again.
+    OldViewChanges => |_| Box::new(OldViewChanges::default()),
+    /// NEW-VIEWs that forget, name the wrong, come twice, or reach one only.
+    WrongNewView => |_| Box::new(WrongNewView),
     /// Goes on although somebody else votes with its key.
     DeafToItself => |_| Box::new(DeafToItself),
 }

@@ -13,10 +13,8 @@ pub struct SelectiveVotes;
 
 impl Behaviour for SelectiveVotes {
     fn on_send(&mut self, liar: &mut Liar<'_>, to: NodeIndex, message: &PeerMessage) {
-        let is_vote = matches!(
-            message,
-            PeerMessage::Pbft(Message::Prepare(_) | Message::Commit(_) | Message::Checkpoint(_))
-        );
+        let is_vote =
+            matches!(message, PeerMessage::Pbft(Message::Prepare(_) | Message::Commit(_) | Message::Checkpoint(_)));
         if !is_vote || to == liar.chosen() {
             liar.send(to, message.clone());
         }

@@ -48,9 +48,6 @@ impl Bounds {
         if engine.peer_heights.len() > self.n || status.connected.len() > self.n {
             return Err(format!("there are {} peers of {} validators", engine.peer_heights.len(), self.n));
         }
-        if engine.highest_slot.0 > engine.high.0 {
-            return Err(format!("slot {} is above the high watermark {}", engine.highest_slot, engine.high));
-        }
         Ok(())
     }
 }

@@ -40,7 +40,9 @@ impl Votes {
     fn see_vote(&mut self, signer: PublicKey, ballot: Ballot, phase: Phase) -> Result<(), Violation> {
         let place = (signer, ballot.epoch, ballot.view, ballot.sequence, phase);
         match self.entered.get(&signer) {
-            Some(entered) if *entered > ballot.view && !self.cast.contains_key(&place) && !self.liars.contains(&signer) => {
+            Some(entered)
+                if *entered > ballot.view && !self.cast.contains_key(&place) && !self.liars.contains(&signer) =>
+            {
                 let detail = format!(
                     "key {signer} entered view {entered} and then signed {phase:?} at view {}, sequence {}",
                     ballot.view, ballot.sequence
