@@ -4,15 +4,15 @@
 //! these. What was synced survives every crash. What was only queued is lost, or survives in part from its beginning,
 //! as the operating system may have written some of it.
 
-use crate::document::{AssetCode, Block, Certificate, Genesis, Header, Proof};
-use crate::id::{Height, TransactionId};
+use super::config::Delay;
+use super::journal::{Found, Journal, Place};
+use super::store::SimStore;
+use crate::id::Height;
 use crate::pbft::Ticket;
 use crate::replica::{JournalEntry, PeerMessage};
-use crate::store::{BlockCommit, Head, MemoryStore, StateReader, Store, StoreError};
-use quorate_crypto::sparse::{Bucket, Leaves};
-use quorate_crypto::{Digest, PublicKey};
+use crate::store::{MemoryStore, StoreError};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// What a crash leaves of writes that were not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,14 @@ pub enum Unsynced {
     Lost,
     /// Everything: the system had written it, and only nobody was told.
     Kept,
-    /// So many of a thousand writes, counted from the oldest.
+    /// So many of a thousand writes, counted from the oldest. The next one is torn, which no start can tell from one
+    /// that was never begun.
     Part(u32),
 }
 
 impl Unsynced {
     /// How many of `count` writes are left.
-    fn survivors(self, count: usize) -> usize {
+    pub(super) fn survivors(self, count: usize) -> usize {
         match self {
             Unsynced::Lost => 0,
             Unsynced::Kept => count,
@@ -55,24 +56,52 @@ pub(super) struct Synced {
 pub struct Disk {
     /// The chain.
     pub store: SimStore,
-    journal: Vec<JournalEntry>,
+    journal: Journal,
     queue: VecDeque<Write>,
     /// How many of the queue's first writes the sync under way covers.
     syncing: usize,
+    /// What every write answers, while the disk fails or is full.
+    write_error: Option<StoreError>,
+    /// How long a sync takes here, where it is not as everywhere.
+    pub(super) sync: Option<Delay>,
 }
 
 impl Disk {
     /// A disk with a chain and an empty vote journal, as it is when a key is made.
     #[must_use]
     pub fn new(chain: MemoryStore) -> Self {
-        let store = SimStore { durable: chain, unsynced: Mutex::default() };
-        Disk { store, journal: Vec::new(), queue: VecDeque::new(), syncing: 0 }
+        Disk {
+            store: SimStore::new(chain),
+            journal: Journal::born(),
+            queue: VecDeque::new(),
+            syncing: 0,
+            write_error: None,
+            sync: None,
+        }
     }
 
-    /// What the vote journal holds for certain.
-    #[must_use]
-    pub fn journal(&self) -> &[JournalEntry] {
-        &self.journal
+    /// What the vote journal holds for certain, oldest first.
+    pub fn journal(&self) -> impl Iterator<Item = &JournalEntry> {
+        self.journal.entries()
+    }
+
+    /// Reads the journal as a start does.
+    pub(super) fn open_journal(&mut self, low: Height) -> Found {
+        self.journal.open(low)
+    }
+
+    pub(super) fn lose_journal(&mut self) {
+        self.journal.lose();
+    }
+
+    pub(super) fn damage_journal(&mut self, before_last: usize, place: Place) {
+        self.journal.damage(before_last, place);
+    }
+
+    /// From here on every write fails, or none does.
+    pub(super) fn set_write_error(&mut self, error: Option<StoreError>) {
+        self.store.set_write_error(error.clone());
+        self.write_error = error;
     }
 
     pub(super) fn write(&mut self, write: Write) {
@@ -89,9 +118,19 @@ impl Disk {
     }
 
     /// The sync is done: its writes are in the journal, and what they release may leave.
-    pub(super) fn end_sync(&mut self) -> Vec<Synced> {
+    ///
+    /// # Errors
+    ///
+    /// The disk's. Then nothing is in the journal, and nothing may leave.
+    pub(super) fn end_sync(&mut self) -> Result<Vec<Synced>, StoreError> {
         let count = std::mem::take(&mut self.syncing);
-        self.apply(count)
+        match &self.write_error {
+            Some(error) => {
+                self.queue.clear();
+                Err(error.clone())
+            }
+            None => Ok(self.apply(count)),
+        }
     }
 
     fn apply(&mut self, count: usize) -> Vec<Synced> {
@@ -100,124 +139,21 @@ impl Disk {
         for write in writes {
             match write {
                 Write::Append { entry, release, ticket } => {
-                    self.journal.push(*entry);
+                    self.journal.append(*entry);
                     synced.push(Synced { release, ticket });
                 }
-                Write::Trim { low, carry } => self.trim(low, carry),
+                Write::Trim { low, carry } => self.journal.trim(low, carry),
             }
         }
         synced
     }
 
-    fn trim(&mut self, low: Height, carry: Vec<JournalEntry>) {
-        let kept = self.journal.drain(..).filter(|entry| entry.sequence().is_some_and(|n| Height::from(n) > low));
-        self.journal = carry.into_iter().chain(kept.collect::<Vec<_>>()).collect();
-    }
-
     /// The node dies.
     pub(super) fn crash(&mut self, unsynced: Unsynced) {
-        self.apply(unsynced.survivors(self.queue.len()));
+        let count = if self.write_error.is_some() { 0 } else { unsynced.survivors(self.queue.len()) };
+        self.apply(count);
         self.queue.clear();
         self.syncing = 0;
         self.store.crash(unsynced);
-    }
-}
-
-/// A chain store whose certificates vanish in a crash until they are synced; blocks are synced as they are written.
-#[derive(Debug)]
-pub struct SimStore {
-    durable: MemoryStore,
-    unsynced: Mutex<Vec<(Height, Certificate)>>,
-}
-
-impl SimStore {
-    fn unsynced(&self) -> MutexGuard<'_, Vec<(Height, Certificate)>> {
-        // A list of certificates is whole after every step, whoever panicked.
-        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn crash(&self, unsynced: Unsynced) {
-        let mut list = self.unsynced();
-        let survivors = unsynced.survivors(list.len());
-        for (height, certificate) in list.drain(..).take(survivors) {
-            self.durable.certify(height, &certificate).expect("the block of a certificate is there");
-        }
-    }
-}
-
-impl StateReader for SimStore {
-    fn state(&self, key_hash: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        self.durable.state(key_hash)
-    }
-
-    fn bucket(&self, bucket: Bucket) -> Result<Leaves, StoreError> {
-        self.durable.bucket(bucket)
-    }
-
-    fn each_state(&self, visit: &mut dyn FnMut(&Digest, &[u8])) -> Result<(), StoreError> {
-        self.durable.each_state(visit)
-    }
-
-    fn transaction(&self, id: &TransactionId) -> Result<Option<(Height, u32)>, StoreError> {
-        self.durable.transaction(id)
-    }
-}
-
-impl Store for SimStore {
-    fn head(&self) -> Result<Option<Head>, StoreError> {
-        self.durable.head()
-    }
-
-    fn initialize(&self, genesis: &Genesis) -> Result<(), StoreError> {
-        self.durable.initialize(genesis)
-    }
-
-    fn append(&self, commit: &BlockCommit) -> Result<(), StoreError> {
-        // A synced batch makes everything before it durable as well.
-        self.sync()?;
-        self.durable.append(commit)
-    }
-
-    fn certify(&self, height: Height, certificate: &Certificate) -> Result<(), StoreError> {
-        if self.durable.header(height)?.is_none() {
-            return self.durable.certify(height, certificate);
-        }
-        self.unsynced().push((height, certificate.clone()));
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        self.unsynced().drain(..).try_for_each(|(height, certificate)| self.durable.certify(height, &certificate))
-    }
-
-    fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
-        self.durable.header(height)
-    }
-
-    fn height_of(&self, header_hash: &Digest) -> Result<Option<Height>, StoreError> {
-        self.durable.height_of(header_hash)
-    }
-
-    fn block(&self, height: Height) -> Result<Option<Block>, StoreError> {
-        self.durable.block(height)
-    }
-
-    fn proof(&self, height: Height) -> Result<Option<Proof>, StoreError> {
-        self.durable.proof(height)
-    }
-
-    fn certificate(&self, height: Height) -> Result<Option<Certificate>, StoreError> {
-        let unsynced = self.unsynced().iter().find(|(of, _)| *of == height).map(|(_, certificate)| certificate.clone());
-        if unsynced.is_some() { Ok(unsynced) } else { self.durable.certificate(height) }
-    }
-
-    fn uncertified(&self, from: Height, max: usize) -> Result<Vec<Height>, StoreError> {
-        let unsynced: Vec<Height> = self.unsynced().iter().map(|(height, _)| *height).collect();
-        let heights = self.durable.uncertified(from, max.saturating_add(unsynced.len()))?;
-        Ok(heights.into_iter().filter(|height| !unsynced.contains(height)).take(max).collect())
-    }
-
-    fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
-        self.durable.balances(account, max)
     }
 }

@@ -23,7 +23,7 @@ pub struct Account {
     pub address: PublicKey,
 }
 
-/// Everybody of a world: [`NAMES`], the admin, and a stranger who is no member.
+/// Everybody of a world: [`NAMES`], the admin, a stranger who is no member, and mallory, a member who helps liars.
 #[derive(Clone, Debug)]
 pub struct Accounts {
     accounts: Vec<Account>,
@@ -31,7 +31,7 @@ pub struct Accounts {
 
 impl Accounts {
     fn new(random: &mut Random) -> Self {
-        let names = NAMES.into_iter().chain(["admin", "stranger"]);
+        let names = NAMES.into_iter().chain(["admin", "stranger", "mallory"]);
         let accounts = names.map(|name| {
             let key = SecretKey::from_seed(random.bytes32());
             Account { name, address: key.public_key(), key }
@@ -69,6 +69,12 @@ impl Accounts {
         &self.accounts[NAMES.len() + 1]
     }
 
+    /// The member who helps liars; funded, and no honest client.
+    #[must_use]
+    pub fn friend(&self) -> &Account {
+        &self.accounts[NAMES.len() + 2]
+    }
+
     fn admin(&self) -> &Account {
         &self.accounts[NAMES.len()]
     }
@@ -97,8 +103,9 @@ pub(super) fn of_world(random: &mut Random, n: usize, parameters: Parameters) ->
     let mut members: Vec<_> =
         accounts.funded().iter().map(|account| member(account, Roles::of(&[Role::Member]))).collect();
     members.push(member(accounts.admin(), Roles::of(&[Role::Admin, Role::Issuer, Role::Member])));
+    members.push(member(accounts.friend(), Roles::of(&[Role::Member])));
     let balance = |account: &Account| GenesisBalance { account: account.address, code: usd(), amount: FUNDS };
-    let balances: Vec<_> = accounts.funded().iter().map(balance).collect();
+    let balances: Vec<_> = accounts.funded().iter().chain([accounts.friend()]).map(balance).collect();
     let scale = Scale::new(2).expect("two decimal places");
     let asset = GenesisAsset { code: usd(), scale, issuer: accounts.admin().address };
     let genesis = Genesis {
@@ -108,7 +115,7 @@ pub(super) fn of_world(random: &mut Random, n: usize, parameters: Parameters) ->
         validators,
         members: members.try_into().expect("ten members"),
         assets: vec![asset].try_into().expect("one asset"),
-        balances: balances.try_into().expect("eight balances"),
+        balances: balances.try_into().expect("nine balances"),
     };
     genesis.check().expect("the parameters of a world are allowed");
     (genesis, keys, accounts)

@@ -67,28 +67,59 @@
 //! | [`trace`], `describe` | what happened, in words |
 //! | [`transcript`] | scenarios as text |
 
+pub mod byzantine;
 pub mod clock;
+pub mod config;
+mod control;
 mod describe;
 pub mod disk;
+mod edge;
+mod event;
+mod execute;
+pub mod fault;
+pub mod flight;
 pub mod genesis;
 pub mod invariants;
+mod journal;
+pub mod legend;
+pub mod liveness;
+mod look;
 pub mod network;
 mod node;
+pub mod outcome;
+pub mod payment;
+mod persist;
 pub mod plan;
+mod pump;
 pub mod random;
+mod run;
+pub mod shrink;
+pub mod storage_fault;
+pub mod store;
 #[cfg(test)]
 mod tests;
 pub mod trace;
 pub mod transcript;
+mod watch;
 pub mod workload;
 pub mod world;
 
+pub use byzantine::{Behaviour, Forge, Liar, Lie};
+pub use config::{Delay, WorldConfig, hasty_timeouts};
 pub use disk::{Disk, Unsynced};
+pub use fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
+pub use flight::{Fate, InFlight};
 pub use genesis::{Account, Accounts};
 pub use invariants::{Invariant, Observation, Promise, Violation};
+pub use legend::legend;
 pub use network::{Link, Network};
-pub use plan::{Fault, Outcome, Plan, Report, TimedFault};
+pub use outcome::{Outcome, OutcomeKind, Report};
+pub use payment::transfer;
+pub use plan::Plan;
 pub use random::Random;
+pub use shrink::{Shrunk, shrink};
+pub use storage_fault::{Place, StorageFault};
+pub use store::SimStore;
 pub use trace::Trace;
-pub use workload::{Workload, transfer};
-pub use world::{World, WorldConfig};
+pub use workload::Workload;
+pub use world::World;

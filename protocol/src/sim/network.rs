@@ -51,6 +51,16 @@ impl Network {
         Network { n, links: vec![link; n * n] }
     }
 
+    /// One more machine, with links like this to all others.
+    pub(super) fn grow(&mut self, link: Link) {
+        let old = std::mem::replace(self, Network::new(self.n + 1, link));
+        for from in 0..old.n {
+            for to in 0..old.n {
+                self.links[from * self.n + to] = old.links[from * old.n + to];
+            }
+        }
+    }
+
     /// The direction from one replica to another.
     ///
     /// # Panics
@@ -124,6 +134,16 @@ mod tests {
         network.mend();
         network.partition(&[a]);
         assert!(network.link(a, b).is_cut && network.link(c, a).is_cut && !network.link(b, c).is_cut);
+    }
+
+    #[test]
+    fn a_new_machine_leaves_the_links_of_the_others_as_they_were() {
+        let (a, b, c) = (NodeIndex(0), NodeIndex(1), NodeIndex(2));
+        let mut network = Network::new(2, Link::exact(Duration::ZERO));
+        network.cut(a, b);
+        network.grow(Link::exact(Duration::from_millis(1)));
+        assert!(network.link(a, b).is_cut && !network.link(b, a).is_cut && !network.link(a, c).is_cut);
+        assert_eq!(network.link(c, b).delay_max, Duration::from_millis(1));
     }
 
     #[test]

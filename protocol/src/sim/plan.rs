@@ -1,121 +1,33 @@
-//! From a seed to a plan, and from a plan to an outcome.
+//! From a seed to a plan: everything that will be done to a world, as data.
 
+use super::byzantine::Lie;
+use super::config::{WorldConfig, hasty_timeouts};
 use super::disk::Unsynced;
-use super::invariants::{Promise, Violation};
+use super::fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
+use super::liveness::views_change;
 use super::network::Link;
 use super::random::Random;
-use super::workload::Workload;
-use super::world::{World, WorldConfig};
+use super::storage_fault::{Place, StorageFault};
 use crate::document::Parameters;
 use crate::id::NodeIndex;
-use quorate_crypto::Digest;
-use std::fmt;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How long after everything has healed the last open transaction must be settled, in virtual time.
-const PROGRESS_BOUND: Duration = Duration::from_secs(30);
-
-/// How often clients try again after everything has healed.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Lines of the trace that a report carries.
-const TAIL_LINES: usize = 120;
-
-/// Something that goes wrong. Every fault ends: what crashes is started again, what is cut is mended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// These nodes die together.
-    Crash {
-        /// Who.
-        nodes: Vec<NodeIndex>,
-        /// What their disks keep.
-        unsynced: Unsynced,
-    },
-    /// Nothing passes between these nodes and the others.
-    Partition {
-        /// One side.
-        side: Vec<NodeIndex>,
-    },
-    /// Nothing passes one way between two nodes.
-    Cut {
-        /// Who is not heard.
-        from: NodeIndex,
-        /// Who does not hear.
-        to: NodeIndex,
-    },
-}
-
-/// A fault with its times.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimedFault {
-    /// When it begins, counted from the beginning of the world.
-    pub at: Duration,
-    /// How long it lasts.
-    pub lasts: Duration,
-    /// What it is.
-    pub fault: Fault,
-}
-
-/// Everything that a seed decides.
-#[derive(Clone, Debug)]
+/// Everything that a seed decides. All of it can be changed by hand.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The world at its beginning.
     pub world: WorldConfig,
-    /// How many transactions clients submit.
-    pub transactions: u64,
-    /// Over which time they do.
+    /// How long the first phase lasts, in which things go wrong and clients submit.
     pub load: Duration,
-    /// What goes wrong meanwhile.
+    /// What clients submit.
+    pub transactions: Vec<TimedTransaction>,
+    /// What goes wrong.
     pub faults: Vec<TimedFault>,
-}
-
-/// How a world ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every promise held, and everything submitted was settled in time.
-    Pass,
-    /// Every promise held, but something was not settled in time after everything had healed. What, for people.
-    NoProgress(String),
-    /// A promise was broken.
-    Violated(Violation),
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Pass => f.write_str("pass"),
-            Outcome::NoProgress(what) => write!(f, "no progress: {what}"),
-            Outcome::Violated(violation) => write!(f, "{violation}"),
-        }
-    }
-}
-
-/// What became of a plan.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The seed.
-    pub seed: u64,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Transactions executed.
-    pub executed: usize,
-    /// Blocks of the chain.
-    pub height: u64,
-    /// Faults that happened.
-    pub faults: usize,
-    /// Lines of the trace.
-    pub lines: u64,
-    /// A hash over the whole trace: equal seeds have equal ones.
-    pub digest: Digest,
-    /// The last lines of the trace.
-    pub tail: String,
-}
-
-/// One thing that the plan does to the world.
-enum Action {
-    Submit,
-    Begin(Fault),
-    End(Fault),
+    /// Who lies, and how.
+    pub casts: Vec<Cast>,
+    /// How long every link between correct nodes takes in the second phase.
+    pub healed_delay: Duration,
 }
 
 impl Plan {
@@ -125,52 +37,27 @@ impl Plan {
         let mut random = Random::new(seed).fork();
         let n = n.unwrap_or_else(|| *random.pick(&[1, 4, 4, 4, 4, 5, 6, 7]).expect("a list of sizes"));
         let load = Duration::from_millis(random.between(1_000, 2_500));
+        let world = world_config(seed, n, &mut random);
+        let count = random.between(130, 180);
+        let transaction = |_| TimedTransaction { at: random.duration(Duration::ZERO, load), seed: random.next_u64() };
+        let transactions = (0..count).map(transaction).collect();
+        let (casts, mut faults) = the_faulty(n, load, &mut random);
         let count = random.between(5, 9);
-        Plan {
-            world: world_config(seed, n, &mut random),
-            transactions: random.between(130, 180),
-            load,
-            faults: (0..count).map(|_| timed_fault(n, load, &mut random)).collect(),
-        }
+        faults.extend((0..count).map(|_| timed_fault(&world, load, &mut random)));
+        Plan { world, load, transactions, faults, casts, healed_delay: Duration::from_millis(2) }
     }
 
-    /// Lives through the plan.
+    /// The nodes that count among the f, whatever the reason.
     #[must_use]
-    pub fn run(self) -> Report {
-        let seed = self.world.seed;
-        let mut world = World::new(self.world.clone());
-        let mut workload = Workload::new(Random::new(!seed), world.genesis().chain_id());
-        let faults = self.faults.len();
-        for (at, action) in self.timeline() {
-            let deadline = crate::time::Instant::ORIGIN + at;
-            world.run_until(deadline, |_| false);
-            act(&mut world, &mut workload, action);
-        }
-        let outcome = settle(&mut world, &mut workload);
-        Report {
-            seed,
-            outcome,
-            executed: workload.executed(&world, NodeIndex(0)),
-            height: world.height(NodeIndex(0)).0,
-            faults,
-            lines: world.trace().count(),
-            digest: world.trace().digest(),
-            tail: world.trace().tail(TAIL_LINES),
-        }
+    pub fn faulty(&self) -> BTreeSet<NodeIndex> {
+        let cast = self.casts.iter().map(|cast| cast.node);
+        cast.chain(self.faults.iter().filter_map(|timed| timed.fault.costs())).collect()
     }
 
-    /// Everything that the plan does, in order of time.
-    fn timeline(self) -> Vec<(Duration, Action)> {
-        let mut random = Random::new(self.world.seed.rotate_left(17));
-        let mut timeline: Vec<(Duration, Action)> =
-            (0..self.transactions).map(|_| (random.duration(Duration::ZERO, self.load), Action::Submit)).collect();
-        for TimedFault { at, lasts, fault } in self.faults {
-            timeline.push((at, Action::Begin(fault.clone())));
-            timeline.push((at + lasts, Action::End(fault)));
-        }
-        // Stable: what falls on one moment keeps its order.
-        timeline.sort_by_key(|(at, _)| *at);
-        timeline
+    /// How many things go wrong in it.
+    #[must_use]
+    pub fn trouble(&self) -> usize {
+        self.faults.len() + self.casts.len()
     }
 }
 
@@ -193,26 +80,72 @@ fn world_config(seed: u64, n: usize, random: &mut Random) -> WorldConfig {
         release: (Duration::ZERO, micros(random.between(0, 1_000))),
         execution: (micros(100), micros(random.between(100, 8_000))),
         connect: (micros(100), micros(5_000)),
-        parameters: Parameters {
+        parameters: hasty_timeouts(Parameters {
             checkpoint_interval,
             log_window: checkpoint_interval * random.between(2, 6),
             batch_count_max: random.between(1, 40) as u32,
             ..Parameters::default()
-        },
+        }),
         status_interval: Duration::from_millis(random.between(50, 150)),
         status_interval_idle: Duration::from_millis(500),
         keep_trace: false,
     }
 }
 
-fn timed_fault(n: usize, load: Duration, random: &mut Random) -> TimedFault {
-    let at = random.duration(Duration::ZERO, load);
-    let lasts = Duration::from_millis(random.between(5, 400));
-    TimedFault { at, lasts, fault: fault(n, random) }
+/// At most f nodes that are not correct: liars, twins, the dead, and those whose disks forget.
+fn the_faulty(n: usize, load: Duration, random: &mut Random) -> (Vec<Cast>, Vec<TimedFault>) {
+    let f = (n - 1) / 3;
+    // While views cannot change, nothing goes on without the first primary.
+    let first = u64::from(!views_change());
+    let mut candidates: Vec<NodeIndex> = (first as u8..n as u8).map(NodeIndex).collect();
+    let (mut casts, mut faults) = (Vec::new(), Vec::new());
+    let least = u64::from(random.chance(800)).min(f as u64);
+    for _ in 0..random.between(least, f as u64) {
+        let node = candidates.swap_remove(random.below(candidates.len() as u64) as usize);
+        let fault = match random.below(10) {
+            0..=5 => {
+                let lie = *random.pick(Lie::ALL).expect("there are ways of lying");
+                casts.push(Cast { node, role: Role::Lies(lie) });
+                continue;
+            }
+            6 => {
+                casts.push(Cast { node, role: Role::Twin });
+                continue;
+            }
+            7 => Fault::Dead { node },
+            _ => Fault::Storage { node, fault: forgetful(random) },
+        };
+        let at = random.duration(Duration::ZERO, load);
+        let lasts = Duration::from_millis(random.between(5, 400));
+        // A disk that forgets is noticed at the next start.
+        let crash = Fault::Crash { nodes: vec![node], unsynced: Unsynced::Lost };
+        faults.push(TimedFault { at, lasts, fault });
+        faults.push(TimedFault { at, lasts, fault: crash });
+    }
+    (casts, faults)
 }
 
-fn fault(n: usize, random: &mut Random) -> Fault {
-    let all: Vec<NodeIndex> = (0..n as u8).map(NodeIndex).collect();
+/// Damage that costs a node its vote, or its life.
+fn forgetful(random: &mut Random) -> StorageFault {
+    let below_head = random.between(0, 3);
+    match random.below(6) {
+        0..=1 => StorageFault::Journal { before_last: random.below(4) as usize, place: Place::Journal },
+        2 => StorageFault::Journal { before_last: 1 + random.below(3) as usize, place: Place::Both },
+        3 => *random.pick(&[StorageFault::NoJournal, StorageFault::Wiped]).expect("two"),
+        4 => StorageFault::RottenBlock { below_head },
+        _ => StorageFault::MisdirectedRead { below_head },
+    }
+}
+
+fn timed_fault(world: &WorldConfig, load: Duration, random: &mut Random) -> TimedFault {
+    let at = random.duration(Duration::ZERO, load);
+    let lasts = Duration::from_millis(random.between(5, 400));
+    TimedFault { at, lasts, fault: fault(world, random) }
+}
+
+/// Something that correct nodes survive.
+fn fault(world: &WorldConfig, random: &mut Random) -> Fault {
+    let all: Vec<NodeIndex> = (0..world.n as u8).map(NodeIndex).collect();
     let one = *random.pick(&all).expect("a world has validators");
     let other = *random.pick(&all).expect("a world has validators");
     let some: Vec<NodeIndex> = all.iter().copied().filter(|_| random.chance(400)).collect();
@@ -221,84 +154,34 @@ fn fault(n: usize, random: &mut Random) -> Fault {
         1 => Unsynced::Kept,
         _ => Unsynced::Part(random.between(0, 1_000) as u32),
     };
-    match random.below(10) {
-        0..=3 => Fault::Crash { nodes: vec![one], unsynced },
-        // The first primary; views do not change by themselves.
-        4 => Fault::Crash { nodes: vec![NodeIndex(0)], unsynced },
-        5 => Fault::Crash { nodes: all, unsynced },
-        6 => Fault::Crash { nodes: some, unsynced },
-        7..=8 => Fault::Partition { side: some },
-        _ => Fault::Cut { from: one, to: other },
-    }
-}
-
-fn act(world: &mut World, workload: &mut Workload, action: Action) {
-    match action {
-        Action::Submit => workload.submit_one(world),
-        Action::Begin(Fault::Crash { nodes, unsynced }) => nodes.iter().for_each(|node| world.crash(*node, unsynced)),
-        Action::End(Fault::Crash { nodes, .. }) => nodes.iter().for_each(|node| world.restart(*node)),
-        Action::Begin(Fault::Partition { side }) => {
-            world.say(format_args!("nothing passes between {side:?} and the others"));
-            world.network_mut().partition(&side);
-        }
-        Action::Begin(Fault::Cut { from, to }) => {
-            world.say(format_args!("nothing passes from {from} to {to}"));
-            world.network_mut().cut(from, to);
-        }
-        Action::End(Fault::Partition { .. } | Fault::Cut { .. }) => {
-            world.say(format_args!("all links are whole"));
-            world.network_mut().mend();
+    match random.below(20) {
+        0..=5 => Fault::Crash { nodes: vec![one], unsynced },
+        // The first primary, which the most depends on.
+        6 => Fault::Crash { nodes: vec![NodeIndex(0)], unsynced },
+        7..=8 => Fault::Crash { nodes: all, unsynced },
+        9..=10 => Fault::Crash { nodes: some, unsynced },
+        11..=13 => Fault::Partition { side: some },
+        14 => Fault::Cut { from: one, to: other },
+        15 => Fault::SlowLink { from: one, to: other, delay: Duration::from_millis(random.between(20, 300)) },
+        16..=17 => Fault::Storage { node: one, fault: survivable(random) },
+        _ => {
+            // Any two correct clocks stay within what the chain allows.
+            let skew_max = (world.parameters.clock_skew_max_ms / 2 - 100) as i64;
+            let skew = random.between(0, 2 * skew_max as u64) as i64 - skew_max;
+            Fault::Clock { node: one, skew, drift: random.between(0, 20_000) as i64 - 10_000 }
         }
     }
 }
 
-/// Heals everything; then clients try until the chain has settled all that they sent.
-fn settle(world: &mut World, workload: &mut Workload) -> Outcome {
-    let link = Duration::from_millis(1);
-    world.heal(link);
-    let deadline = world.clock().now() + PROGRESS_BOUND;
-    let mut retry_at = world.clock().now();
-    while world.violation().is_none() && world.clock().now() < deadline {
-        if world.clock().now() >= retry_at {
-            workload.retry(world);
-            retry_at = retry_at + RETRY_INTERVAL;
-        }
-        world.run_for(Duration::from_millis(20));
-        workload.look(world, NodeIndex(0));
-        if workload.open(world) == 0 && has_converged(world) {
-            break;
+/// Trouble with a disk that costs nobody the vote.
+fn survivable(random: &mut Random) -> StorageFault {
+    match random.below(4) {
+        0 => StorageFault::Full,
+        1 => StorageFault::WritesFail,
+        2 => StorageFault::Journal { before_last: random.below(4) as usize, place: Place::Copy },
+        _ => {
+            let slow = Duration::from_millis(random.between(20, 100));
+            StorageFault::Slow { sync: (slow, slow) }
         }
     }
-    if has_converged(world) {
-        world.finish();
-    }
-    judge(world, workload)
-}
-
-fn judge(world: &World, workload: &Workload) -> Outcome {
-    if let Some(violation) = world.violation() {
-        return Outcome::Violated(violation.clone());
-    }
-    if let Some((id, kind)) = workload.misjudged(world, NodeIndex(0)) {
-        let detail = format!("{id} was executed, and it was {kind:?}");
-        return Outcome::Violated(Violation { promise: Promise::Validity, detail });
-    }
-    let open = workload.open(world);
-    if open > 0 {
-        return Outcome::NoProgress(format!("{open} transactions are neither executed nor certified expired"));
-    }
-    if !has_converged(world) {
-        let heights: Vec<u64> = world.indices().into_iter().map(|node| world.height(node).0).collect();
-        return Outcome::NoProgress(format!("the nodes have not met: their heights are {heights:?}"));
-    }
-    Outcome::Pass
-}
-
-/// All nodes are at one height and hold its certificate.
-fn has_converged(world: &World) -> bool {
-    let height = world.height(NodeIndex(0));
-    world.indices().into_iter().all(|node| {
-        let certified = height.0 == 0 || world.is_certified(node, height);
-        certified && world.height(node) == height
-    })
 }

@@ -17,12 +17,13 @@
 //! > show chains
 //! ```
 
+use super::config::WorldConfig;
 use super::describe;
 use super::disk::Unsynced;
 use super::genesis::usd;
 use super::network::Link;
-use super::workload::transfer;
-use super::world::{World, WorldConfig};
+use super::payment::transfer;
+use super::world::World;
 use crate::id::NodeIndex;
 use crate::store::Store;
 use std::time::Duration;

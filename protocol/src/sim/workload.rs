@@ -1,13 +1,13 @@
 //! Clients: transfers that should apply, some that must fail, and some that come too late.
 
 use super::clock::WALL_ORIGIN;
-use super::genesis::{Account, Accounts, FUNDS, usd};
+use super::genesis::FUNDS;
+use super::payment::transfer;
 use super::random::Random;
 use super::world::World;
-use crate::document::{Operation, SignedTransaction, Transaction};
-use crate::id::{ChainId, Height, NodeIndex, TransactionId};
+use crate::document::SignedTransaction;
+use crate::id::{Height, NodeIndex, TransactionId};
 use crate::time::UnixMillis;
-use quorate_crypto::{BoundedString, BoundedVec, PublicKey};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,62 +50,53 @@ struct Submission {
 }
 
 /// All clients of a world.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Workload {
-    random: Random,
-    chain_id: ChainId,
-    salt: u64,
     submissions: BTreeMap<TransactionId, Submission>,
 }
 
 impl Workload {
-    /// Clients of a chain.
-    #[must_use]
-    pub fn new(random: Random, chain_id: ChainId) -> Self {
-        Workload { random, chain_id, salt: 0, submissions: BTreeMap::new() }
-    }
-
     /// How many transactions have been signed.
     #[must_use]
     pub fn submitted(&self) -> usize {
         self.submissions.len()
     }
 
-    /// A client signs a transaction of a random kind and gives it to a random node that is up, sometimes to two.
-    pub fn submit_one(&mut self, world: &mut World) {
-        let kind = match self.random.below(100) {
+    /// A client signs a transaction of a random kind and gives it to a random node that is up, sometimes to two. All that
+    /// is random about it follows from `seed`.
+    pub fn submit_one(&mut self, world: &mut World, seed: u64) {
+        let mut random = Random::new(seed);
+        let kind = match random.below(100) {
             0..=5 => Kind::Overdraft,
             6..=11 => Kind::ShortLived,
             12..=14 => Kind::Expired,
             15..=16 => Kind::Stranger,
             _ => Kind::Payment,
         };
-        let transaction = self.sign(world, kind);
+        let transaction = sign(world, kind, seed, &mut random);
         let up: Vec<NodeIndex> = world.indices().into_iter().filter(|node| world.is_up(*node)).collect();
-        let copies = if self.random.chance(150) { 2 } else { 1 };
+        let copies = if random.chance(150) { 2 } else { 1 };
         for _ in 0..copies {
-            if let Some(node) = self.random.pick(&up) {
+            if let Some(node) = random.pick(&up) {
                 world.submit(*node, &transaction);
             }
         }
         self.submissions.insert(transaction.id(), Submission { transaction, kind, settled: None });
     }
 
-    fn sign(&mut self, world: &World, kind: Kind) -> SignedTransaction {
-        let accounts = world.accounts();
-        let [from, to] = self.two(accounts);
-        let from = if kind == Kind::Stranger { accounts.stranger() } else { from };
-        let amount = if kind == Kind::Overdraft { FUNDS * 100 } else { u128::from(self.random.between(1, 9)) };
-        let valid_until = match kind {
-            Kind::Expired => WALL_ORIGIN,
-            _ => world.clock().wall() + kind.valid_for().as_millis() as UnixMillis,
-        };
-        self.salt += 1;
-        transfer(self.chain_id, from, to.address, amount, valid_until, self.salt)
+    /// What a correct node that is up has in its pool: all of it must be settled some day.
+    #[must_use]
+    pub fn owed(&self, world: &World) -> Vec<TransactionId> {
+        let replicas: Vec<_> = world.correct().into_iter().filter_map(|node| world.replica(node)).collect();
+        let is_pending = |id: &TransactionId| replicas.iter().any(|replica| replica.pool().contains(id));
+        self.submissions.keys().copied().filter(is_pending).collect()
     }
 
-    fn two<'a>(&mut self, accounts: &'a Accounts) -> [&'a Account; 2] {
-        [(); 2].map(|()| self.random.pick(accounts.funded()).expect("there are eight"))
+    /// How many of these are neither executed nor expired by a certified block, as far as [`Workload::look`] has seen.
+    #[must_use]
+    pub fn open_among(&self, ids: &[TransactionId]) -> usize {
+        let is_open = |id: &&TransactionId| self.submissions.get(*id).is_some_and(|held| held.settled.is_none());
+        ids.iter().filter(is_open).count()
     }
 
     /// Looks at what a node has certified, and notes which transactions are executed or have expired by it.
@@ -127,15 +118,25 @@ impl Workload {
 
     /// Clients try again: every open transaction goes to every node.
     pub fn retry(&mut self, world: &mut World) {
-        let open: Vec<SignedTransaction> = self
-            .submissions
-            .values()
-            .filter(|submission| !is_settled(submission, world))
-            .map(|submission| submission.transaction.clone())
-            .collect();
+        let open = self.submissions.values().filter(|submission| !is_settled(submission, world));
+        let open: Vec<SignedTransaction> = open.map(|submission| submission.transaction.clone()).collect();
         for transaction in open {
             for node in world.indices() {
                 world.submit(node, &transaction);
+            }
+        }
+    }
+
+    /// Clients try a last time, each with f + 1 nodes, and fall silent.
+    pub fn retry_with_a_few(&mut self, world: &mut World) {
+        let few = world.genesis().validators.weak_quorum();
+        let open = self.submissions.values().filter(|submission| !is_settled(submission, world));
+        let open: Vec<SignedTransaction> = open.map(|submission| submission.transaction.clone()).collect();
+        for transaction in open {
+            let up: Vec<NodeIndex> = world.indices().into_iter().filter(|node| world.is_up(*node)).collect();
+            let first = usize::from(transaction.id().as_bytes()[0]);
+            for node in up.iter().cycle().skip(first).take(few.min(up.len())) {
+                world.submit(*node, &transaction);
             }
         }
     }
@@ -155,11 +156,23 @@ impl Workload {
     }
 }
 
-/// Settled by the chain; or refused by every node, and then no node waits for it either.
+fn sign(world: &World, kind: Kind, salt: u64, random: &mut Random) -> SignedTransaction {
+    let accounts = world.accounts();
+    let [from, to] = [(); 2].map(|()| random.pick(accounts.funded()).expect("there are eight"));
+    let from = if kind == Kind::Stranger { accounts.stranger() } else { from };
+    let amount = if kind == Kind::Overdraft { FUNDS * 100 } else { u128::from(random.between(1, 9)) };
+    let valid_until = match kind {
+        Kind::Expired => WALL_ORIGIN,
+        _ => world.clock().wall() + kind.valid_for().as_millis() as UnixMillis,
+    };
+    transfer(world.genesis().chain_id(), from, to.address, amount, valid_until, salt)
+}
+
+/// Settled by the chain; or refused by every correct node, and then no node waits for it either.
 fn is_settled(submission: &Submission, world: &World) -> bool {
     let id = submission.transaction.id();
     let refused = |node: NodeIndex| matches!(world.admission(node, &id), Some(Err(_)));
-    submission.settled.is_some() || world.indices().into_iter().all(refused)
+    submission.settled.is_some() || world.correct().into_iter().all(refused)
 }
 
 /// The highest height that a node holds a certificate of, and that block's time.
@@ -167,25 +180,4 @@ fn certified_head(world: &World, node: NodeIndex) -> Option<(Height, UnixMillis)
     let heights = (1..=world.height(node).0).rev().map(Height);
     let height = heights.into_iter().find(|height| world.is_certified(node, *height))?;
     world.header(node, height).map(|header| (height, header.time))
-}
-
-/// A signed transfer of the world's asset; `valid_until` in Unix milliseconds.
-///
-/// # Panics
-///
-/// Never: one operation is within the bounds.
-#[must_use]
-pub fn transfer(
-    chain_id: ChainId,
-    from: &Account,
-    to: PublicKey,
-    amount: u128,
-    valid_until: UnixMillis,
-    salt: u64,
-) -> SignedTransaction {
-    let mut operations = BoundedVec::new();
-    operations.push(Operation::Transfer { to, code: usd(), amount }).expect("one operation");
-    let memo = BoundedString::default();
-    let transaction = Transaction { chain_id, sender: from.address, valid_until, salt, operations, memo };
-    SignedTransaction::sign(transaction, &from.key)
 }

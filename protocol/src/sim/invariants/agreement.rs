@@ -29,16 +29,16 @@ impl Invariant for Agreement {
             Observation::Certified { node, height, header_hash } => self.see(height, header_hash, node),
             Observation::Ended { stores, .. } => {
                 let seen: Vec<Height> = self.first.keys().copied().collect();
-                for (index, store) in stores.iter().enumerate() {
+                for (node, store) in stores {
                     for height in &seen {
                         if let Some(header_hash) = header_hash_at(*store, *height) {
-                            self.see(*height, header_hash, NodeIndex(index as u8))?;
+                            self.see(*height, header_hash, *node)?;
                         }
                     }
                 }
                 Ok(())
             }
-            Observation::Released { .. } | Observation::Crashed { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 }

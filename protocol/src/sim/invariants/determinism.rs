@@ -34,8 +34,8 @@ impl Invariant for Determinism {
     fn observe(&mut self, observation: Observation<'_>) -> Result<(), Violation> {
         match observation {
             Observation::Executed { node, block, .. } => self.see(node, &block.header),
-            Observation::Ended { stores, genesis } => {
-                stores.first().map_or(Ok(()), |store| execute_again(*store, genesis))
+            Observation::Ended { stores, genesis, .. } => {
+                stores.first().map_or(Ok(()), |(_, store)| execute_again(*store, genesis))
             }
             _ => Ok(()),
         }

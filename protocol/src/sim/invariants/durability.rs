@@ -65,10 +65,16 @@ impl Invariant for Durability {
                     None => Ok(()),
                 }
             }
-            Observation::Ended { stores, .. } => stores
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, store)| self.check_disk(NodeIndex(index as u8), *store, &self.certified)),
+            // What it said of its blocks was true, and the disk that held them is no more.
+            Observation::Wiped { key, .. } => {
+                self.stated.remove(&key);
+                Ok(())
+            }
+            // Liars may keep a chain going for ever, so that some are always ahead of others.
+            Observation::Ended { stores, height, .. } => {
+                self.certified.split_off(&height.next());
+                stores.iter().try_for_each(|(node, store)| self.check_disk(*node, *store, &self.certified))
+            }
             _ => Ok(()),
         }
     }

@@ -3,7 +3,9 @@
 //! A checker sees [`Observation`]s and says when one of them breaks its promise. None of them asks a replica what it
 //! thinks: they look at what left a node and at what lies on its disk.
 
+mod accountability;
 mod agreement;
+mod bounds;
 mod determinism;
 mod durability;
 mod exactly_once;
@@ -13,7 +15,9 @@ mod supply;
 mod tests;
 mod votes;
 
+pub use accountability::Accountability;
 pub use agreement::Agreement;
+pub use bounds::Bounds;
 pub use determinism::Determinism;
 pub use durability::Durability;
 pub use exactly_once::ExactlyOnce;
@@ -33,5 +37,7 @@ pub fn all(genesis: &Genesis) -> Vec<Box<dyn Invariant>> {
         Box::new(Votes::default()),
         Box::new(Durability::new(genesis)),
         Box::new(Supply::new(genesis)),
+        Box::new(Accountability::new(genesis)),
+        Box::new(Bounds::new(genesis)),
     ]
 }

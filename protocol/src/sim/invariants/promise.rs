@@ -2,9 +2,10 @@
 
 use crate::document::{Block, Genesis};
 use crate::id::{Height, NodeIndex};
-use crate::replica::PeerMessage;
+use crate::pbft::evidence::Evidence;
+use crate::replica::{PeerMessage, Replica};
 use crate::store::Store;
-use quorate_crypto::Digest;
+use quorate_crypto::{Digest, PublicKey};
 use std::fmt;
 
 /// Which promise.
@@ -26,6 +27,12 @@ pub enum Promise {
     Supply,
     /// A correct node never stops itself while at most f are faulty.
     Availability,
+    /// AC: evidence can be checked by anybody, and convicts no correct key.
+    Accountability,
+    /// BM: what a replica keeps is bounded.
+    Bounds,
+    /// NC: no input makes the process panic.
+    NoPanic,
 }
 
 impl fmt::Display for Promise {
@@ -39,6 +46,9 @@ impl fmt::Display for Promise {
             Promise::Validity => "validity (VA)",
             Promise::Supply => "conservation of supply",
             Promise::Availability => "availability of correct nodes",
+            Promise::Accountability => "accountability (AC)",
+            Promise::Bounds => "bounded memory (BM)",
+            Promise::NoPanic => "no panic (NC)",
         })
     }
 }
@@ -58,7 +68,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Something that happened in a world.
+/// Something that happened in a world. What liars do is shown to nobody: nothing is promised of them.
 #[derive(Clone, Copy)]
 pub enum Observation<'a> {
     /// A block has become durable at a node.
@@ -93,10 +103,47 @@ pub enum Observation<'a> {
         /// Its store.
         store: &'a dyn Store,
     },
-    /// The world ends: everything has healed, and all nodes have caught up.
+    /// A replica has handled an input.
+    Handled {
+        /// Where.
+        node: NodeIndex,
+        /// The replica, after it.
+        replica: &'a Replica,
+    },
+    /// A node holds evidence against somebody.
+    Accused {
+        /// Who holds it.
+        node: NodeIndex,
+        /// The evidence.
+        evidence: &'a Evidence,
+    },
+    /// From here on a node lies, or somebody else signs with its key.
+    Lies {
+        /// Which node.
+        node: NodeIndex,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// A node has started without a vote journal that can be trusted: its key signs no vote any more.
+    Amnesiac {
+        /// Which node.
+        node: NodeIndex,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// A node's disk is lost with everything on it.
+    Wiped {
+        /// Which node.
+        node: NodeIndex,
+        /// Its key.
+        key: PublicKey,
+    },
+    /// The world ends: what can heal has healed, and all correct nodes have caught up.
     Ended {
-        /// The stores of all nodes.
-        stores: &'a [&'a dyn Store],
+        /// The stores of all correct nodes.
+        stores: &'a [(NodeIndex, &'a dyn Store)],
+        /// The height that all of them have reached.
+        height: Height,
         /// What the chain began with.
         genesis: &'a Genesis,
     },

@@ -58,7 +58,8 @@ fn two_blocks_at_one_height_break_agreement() {
     let certified = Observation::Certified { node: V1, height: Height(1), header_hash: other.header.hash() };
     assert_eq!(broken(agreement.observe(certified)), Promise::Agreement);
     let forked = store_with(&world, &other, Vec::new());
-    let ended = Observation::Ended { stores: &[store, &forked], genesis: world.genesis() };
+    let ended =
+        Observation::Ended { stores: &[(V0, store), (V1, &forked)], height: Height(1), genesis: world.genesis() };
     assert_eq!(broken(agreement.observe(ended)), Promise::Agreement);
 }
 
@@ -94,7 +95,11 @@ fn a_chain_that_executes_to_something_else_breaks_determinism() {
     let mut other = block.clone();
     other.header.state_root = Digest::ZERO;
     let end = |store: &dyn Store| {
-        Determinism::default().observe(Observation::Ended { stores: &[store], genesis: world.genesis() })
+        Determinism::default().observe(Observation::Ended {
+            stores: &[(V0, store)],
+            height: Height(1),
+            genesis: world.genesis(),
+        })
     };
     end(&world.disk(V0).store).unwrap();
     assert_eq!(broken(end(&store_with(&world, &other, Vec::new()))), Promise::Determinism);
@@ -148,8 +153,15 @@ fn a_certified_block_that_a_node_lacks_in_the_end_breaks_durability() {
     let mut durability = Durability::new(world.genesis());
     let certified = Observation::Certified { node: V0, height: Height(1), header_hash: block.header.hash() };
     durability.observe(certified).unwrap();
-    durability.observe(Observation::Ended { stores: &[store, store], genesis: world.genesis() }).unwrap();
-    let ended = Observation::Ended { stores: &[store, &empty], genesis: world.genesis() };
+    durability
+        .observe(Observation::Ended {
+            stores: &[(V0, store), (V1, store)],
+            height: Height(1),
+            genesis: world.genesis(),
+        })
+        .unwrap();
+    let ended =
+        Observation::Ended { stores: &[(V0, store), (V1, &empty)], height: Height(1), genesis: world.genesis() };
     assert_eq!(broken(durability.observe(ended)), Promise::Durability);
 }
 

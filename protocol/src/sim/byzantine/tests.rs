@@ -1,0 +1,1 @@
+//! Each lie is told, and no promise breaks.
