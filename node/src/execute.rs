@@ -13,11 +13,12 @@ use quorate_crypto::hash::Digest;
 use quorate_protocol::document::{Batch, Certificate, Position};
 use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::ledger::Ledger;
+use quorate_protocol::pbft::evidence::Evidence;
 use quorate_protocol::pbft::message::Content;
 use quorate_protocol::replica::{ExecutionJob, ExecutionResult, Input};
 use quorate_protocol::store::{BlockCommit, Store, StoreError};
 use quorate_protocol::time::UnixMillis;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::halt::Halt;
 use crate::inbox::Inbox;
@@ -44,6 +45,8 @@ pub enum ExecuteJob {
         /// Sync it, and answer.
         anchor: bool,
     },
+    /// Keep two messages that exclude each other.
+    Evidence(Box<Evidence>),
 }
 
 /// What the executor needs beside the ledger.
@@ -102,6 +105,7 @@ impl Executor {
             let done = match job {
                 ExecuteJob::Block(job) => self.on_block(*job),
                 ExecuteJob::Certify { height, certificate, anchor } => self.certify(height, &certificate, anchor),
+                ExecuteJob::Evidence(evidence) => self.keep(&evidence),
             };
             if let Err(error) = done {
                 self.failed = true;
@@ -149,6 +153,15 @@ impl Executor {
         }
         let positions = executed_positions(&result.positions);
         self.uncertified.insert(height, Settled { time: result.header.time, positions });
+    }
+
+    /// Keeps evidence, and says so once, however often it is found.
+    fn keep(&self, evidence: &Evidence) -> Result<(), StoreError> {
+        if self.around.store.put_evidence(evidence)? {
+            let (validator, kind, place) = (evidence.accused(), evidence.kind(), evidence.place());
+            warn!(%validator, kind = kind.as_str(), ?place, "evidence: a validator signed two things that exclude each other");
+        }
+        Ok(())
     }
 
     fn certify(&mut self, height: Height, certificate: &Certificate, anchor: bool) -> Result<(), StoreError> {

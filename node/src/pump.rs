@@ -115,6 +115,7 @@ impl Pump {
             }
             Output::Serve { to, request } => begin.serve((to, request)),
             Output::Admission { id, result } => begin.waiters.admitted(id, result.map(|_| ())),
+            Output::Note(Note::Evidence(evidence)) => begin.execute(ExecuteJob::Evidence(evidence)),
             Output::Note(note) => log_note(&note),
             Output::Halt { reason } => begin.halt.set(&reason),
         }
@@ -149,7 +150,8 @@ impl Begin {
 
 fn log_note(note: &Note) {
     match note {
-        Note::Evidence(evidence) => warn!(?evidence, "a validator signed two things that exclude each other"),
+        // Stored first: only the store knows whether it is new.
+        Note::Evidence(_) => {}
         Note::PrimaryPrepared(prepare) => warn!(?prepare, "the primary sent a PREPARE, which never counts"),
         Note::Refused { sequence, reason } => info!(%sequence, reason, "a proposal was not voted for"),
         Note::NotSigned { what, refusal } => debug!(what, %refusal, "not signed"),

@@ -8,7 +8,8 @@ use quorate_crypto::key::PublicKey;
 use quorate_crypto::sparse::{Bucket, Leaves};
 use quorate_protocol::document::{AssetCode, Block, Certificate, Genesis, Header, Proof};
 use quorate_protocol::id::{Height, TransactionId};
-use quorate_protocol::store::{BlockCommit, Head, StateReader, Store, StoreError};
+use quorate_protocol::pbft::evidence::Evidence;
+use quorate_protocol::store::{BlockCommit, EvidenceList, Head, StateReader, Store, StoreError};
 
 use crate::files::{Files, Handle};
 
@@ -266,5 +267,13 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
         self.for_read()?.balances(account, max)
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        self.for_write()?.put_evidence(evidence)
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        self.for_read()?.evidence(bytes_max)
     }
 }

@@ -7,8 +7,9 @@
 use crate::document::{AssetCode, Block, Certificate, Genesis, Header, Proof};
 use crate::id::{Height, TransactionId};
 use crate::pbft::Ticket;
+use crate::pbft::evidence::Evidence;
 use crate::replica::{JournalEntry, PeerMessage};
-use crate::store::{BlockCommit, Head, MemoryStore, StateReader, Store, StoreError};
+use crate::store::{BlockCommit, EvidenceList, Head, MemoryStore, StateReader, Store, StoreError};
 use quorate_crypto::sparse::{Bucket, Leaves};
 use quorate_crypto::{Digest, PublicKey};
 use std::collections::VecDeque;
@@ -219,5 +220,13 @@ impl Store for SimStore {
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
         self.durable.balances(account, max)
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        self.durable.put_evidence(evidence)
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        self.durable.evidence(bytes_max)
     }
 }
