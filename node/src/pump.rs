@@ -9,11 +9,13 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
 use quorate_protocol::pbft::Note;
+use quorate_protocol::pbft::output::Divergence;
 use quorate_protocol::replica::{Input, Output, Replica};
 use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::execute::ExecuteJob;
+use crate::fault::Fault;
 use crate::halt::Halt;
 use crate::inbox::{Inbox, Question, Taken, Work};
 use crate::persist::PersistJob;
@@ -117,7 +119,10 @@ impl Pump {
             Output::Admission { id, result } => begin.waiters.admitted(id, result.map(|_| ())),
             Output::Note(Note::Evidence(evidence)) => begin.execute(ExecuteJob::Evidence(evidence)),
             Output::Note(note) => log_note(&note),
-            Output::Halt { reason } => begin.halt.set(&reason),
+            Output::Halt { reason } => match Divergence::of_reason(&reason) {
+                Some(divergence) => begin.halt.raise(Fault::Diverged { divergence, header: None }),
+                None => begin.halt.set(&reason),
+            },
         }
     }
 }

@@ -92,6 +92,21 @@ impl RocksStore {
         Ok(())
     }
 
+    /// Reads everything once, so that what the disk has damaged is found wherever it lies. Takes as long as reading all
+    /// files takes.
+    ///
+    /// # Errors
+    /// The first damage that is found.
+    pub fn check_all(&self) -> Result<(), StoreError> {
+        for family_of in Family::ALL {
+            let mut range = ReadOptions::default();
+            range.fill_cache(false);
+            range.set_readahead_size(1 << 20);
+            self.each(family_of, range, |_, _| Ok(true))?;
+        }
+        Ok(())
+    }
+
     fn get(&self, family_of: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.db.get_cf(family(&self.db, family_of), key).map_err(|error| failed(family_of.name(), &error))
     }
