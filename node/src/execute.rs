@@ -95,7 +95,8 @@ impl Executor {
         let (sender, jobs) = sync_channel(JOBS_MAX);
         let halt = Arc::clone(&around.halt);
         let stopping = Arc::clone(stopping);
-        let mut executor = Executor { ledger, around, uncertified: BTreeMap::new(), failed: false, diverged: None, stopping };
+        let mut executor =
+            Executor { ledger, around, uncertified: BTreeMap::new(), failed: false, diverged: None, stopping };
         let thread = spawn("execute", &halt, move || executor.run(&jobs))?;
         Ok((sender, thread))
     }

@@ -63,7 +63,7 @@ impl From<StoreError> for StartError {
 }
 
 /// Puts something before the chain store.
-pub type StoreDoor = Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
+pub type StoreDoor = Arc<dyn Fn(RocksStore) -> Arc<dyn Store> + Send + Sync>;
 /// Puts something before the files of the vote journal.
 pub type FilesDoor = Arc<dyn Fn(Arc<dyn Files>) -> Arc<dyn Files> + Send + Sync>;
 
@@ -131,7 +131,10 @@ impl Opened {
         let chain_id = genesis.chain_id();
         let identity = journal_identity(&chain_id, &keys.consensus);
         let folder = journal_folder(&data)?;
-        let folder = start.files_door.as_ref().map_or(Arc::clone(&folder), |door| door(folder));
+        let folder = match &start.files_door {
+            Some(door) => door(folder),
+            None => folder,
+        };
         let recovered =
             Journal::open(folder, identity, durable.low.get(), Options::default()).map_err(HomeError::from)?;
         let (journal, entries, amnesiac) = match recovered {
@@ -145,8 +148,10 @@ impl Opened {
         }
         durable.entries = entries;
         info!(height = %durable.executed, low = %durable.low, "recovered");
-        let store: Arc<dyn Store> = Arc::new(store);
-        let store = start.store_door.as_ref().map_or(Arc::clone(&store), |door| door(store));
+        let store: Arc<dyn Store> = match &start.store_door {
+            Some(door) => door(store),
+            None => Arc::new(store),
+        };
         Ok(Opened {
             config,
             config_file: home.config_file(),

@@ -80,8 +80,7 @@ pub fn check(home: &Home) -> Result<(), HomeError> {
 /// [`RepairError::Again`] the second time; or the disk's error.
 pub fn set_aside(home: &Home, fault: &Fault) -> Result<(), HomeError> {
     let data = DataDirectory::open(home.data())?;
-    let mut record =
-        load(home)?.unwrap_or(Record { magic: MAGIC.to_owned(), version: VERSION, faults: Vec::new() });
+    let mut record = load(home)?.unwrap_or(Record { magic: MAGIC.to_owned(), version: VERSION, faults: Vec::new() });
     let alone = home.genesis()?.validators.n() == 1;
     if alone {
         return Err(RepairError::Alone { fault: fault.to_string(), chain: data.chain() }.into());

@@ -113,3 +113,48 @@ fn bad_homes_are_told_with_exit_code_10() {
     fs::remove_file(home.network_key_file()).unwrap();
     refused(&["network.json", "restore the key"]);
 }
+
+/// PROTOCOL 7: a disk that takes no more. The limit on the size of a file stands for it, since it needs no rights: the write
+/// fails with EFBIG where a full file system fails with ENOSPC.
+#[test]
+fn a_disk_that_takes_no_more_stops_signing_and_nothing_acknowledged_is_lost() {
+    let chain = Chain::new(1);
+    let home = chain.create(0, Vec::new());
+    // In the shell's blocks of 512 bytes: 256 KiB.
+    let script = "ulimit -f 512; exec \"$0\" run --home \"$1\"";
+    let mut child = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_quorate-node")])
+        .arg(home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).expect("a line");
+    let event: Value = serde_json::from_str(&line).expect("JSON");
+    let api: SocketAddr = event["api"].as_str().unwrap().parse().expect("an address");
+    let mut acknowledged = Vec::new();
+    let reason = loop {
+        let transfer = chain.transfer(1, acknowledged.len() as u64);
+        let reply = submit(api, "?wait=committed&timeout=1000", &transfer);
+        if reply.status == 200 {
+            acknowledged.push(transfer.id());
+            assert!(acknowledged.len() < 1_000, "the limit is never reached");
+            continue;
+        }
+        let status = get(api, "/v1/status").json();
+        assert_eq!((&status["state"], &status["voting"]), (&"halted".into(), &false.into()), "{status}");
+        break status["reason"].as_str().expect("a reason").to_owned();
+    };
+    assert!(reason.contains("large") && reason.contains("restart"), "{reason}");
+    assert!(!acknowledged.is_empty());
+    stop(child, Signal::TERM);
+    let (child, api) = run(home.path());
+    for id in &acknowledged {
+        let found = get(api, &format!("/v1/transactions/{id}/receipt"));
+        assert_eq!(found.status, 200, "{found:?}");
+    }
+    let outcome = submit(api, "?wait=committed&timeout=15000", &chain.transfer(1, 5_000)).json();
+    assert_eq!(outcome["status"], "applied", "{outcome}");
+    stop(child, Signal::TERM);
+}

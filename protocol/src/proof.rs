@@ -162,9 +162,7 @@ pub enum EvidenceError {
     #[error("{0}")]
     Form(String),
     /// It is of another chain.
-    #[error(
-        "it is of chain {found}, and the genesis file makes chain {expected}: use the genesis file of its chain"
-    )]
+    #[error("it is of chain {found}, and the genesis file makes chain {expected}: use the genesis file of its chain")]
     WrongChain {
         /// The chain of the genesis file.
         expected: ChainId,

@@ -24,6 +24,8 @@ pub enum Fault {
     Torn(usize),
     /// Reads fail.
     Read,
+    /// The program fails: the thread that writes panics.
+    Panic,
 }
 
 /// When which fault strikes. Clones share the plan; it starts without a fault.
@@ -56,7 +58,9 @@ impl Plan {
 
     /// The fault that meets a write or a sync now.
     fn on_write(&self) -> Option<Fault> {
-        self.meet(|fault| fault != Fault::Read)
+        let fault = self.meet(|fault| fault != Fault::Read);
+        assert!(fault != Some(Fault::Panic), "planned fault: panic");
+        fault
     }
 
     /// The fault that meets a read now.
@@ -86,7 +90,7 @@ fn failure(fault: Fault) -> Error {
     match fault {
         Fault::Full => Error::new(ErrorKind::StorageFull, "planned fault: no space left on device"),
         Fault::Read => Error::other("planned fault: read error"),
-        Fault::Write | Fault::Torn(_) => Error::other("planned fault: write error"),
+        Fault::Write | Fault::Torn(_) | Fault::Panic => Error::other("planned fault: write error"),
     }
 }
 

@@ -245,11 +245,10 @@ impl Node {
 fn read<T: DeserializeOwned>(mut response: Response<Body>, bytes_max: u64) -> Result<T, CallError> {
     let status = response.status();
     let retry_after = retry_after(&response);
-    let body =
-        response.body_mut().with_config().limit(bytes_max).read_to_vec().map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => CallError::Nonsense(format!("longer than {bytes_max} bytes")),
-            other => CallError::Lost(other.to_string()),
-        })?;
+    let body = response.body_mut().with_config().limit(bytes_max).read_to_vec().map_err(|error| match error {
+        ureq::Error::BodyExceedsLimit(_) => CallError::Nonsense(format!("longer than {bytes_max} bytes")),
+        other => CallError::Lost(other.to_string()),
+    })?;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| CallError::Nonsense(error.to_string()));
     }

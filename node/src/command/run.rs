@@ -63,11 +63,18 @@ enum Event {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// A file that reaches the limit of its size is a failed write, which stops signing and is told. Without this it would
+    /// end the process.
+    _too_large: Signal,
 }
 
 impl Signals {
     fn listen() -> std::io::Result<Signals> {
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            _too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+        })
     }
 
     /// Damage that is told of again after the whole store was read is a fault of the program: the node stays halted, and
@@ -113,5 +120,29 @@ fn raise_file_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
         warn!(?current, "the limit of open files could not be raised");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Says to the test that it runs as the process that is to end.
+    const CHILD: &str = "QUORATE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_of_any_thread_ends_the_process_with_its_message() {
+        if std::env::var_os(CHILD).is_some() {
+            end_on_panic();
+            let _ = std::thread::spawn(|| panic!("on purpose")).join();
+            return;
+        }
+        let program = std::env::current_exe().expect("a path");
+        let name = "command::run::tests::a_panic_of_any_thread_ends_the_process_with_its_message";
+        let output =
+            Command::new(program).args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().expect("it runs");
+        assert!(!output.status.success() && output.status.code().is_none(), "ended by a signal: {:?}", output.status);
+        assert!(String::from_utf8_lossy(&output.stderr).contains("on purpose"));
     }
 }

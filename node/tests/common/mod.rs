@@ -196,3 +196,21 @@ pub fn cluster(n: u8) -> (Chain, Vec<Node>) {
     nodes.reverse();
     (chain, nodes)
 }
+
+/// Where a node listens, to start it again in the same place.
+pub fn addresses(node: &Node) -> (SocketAddr, SocketAddr) {
+    let text = node.p2p_address().to_string();
+    let port = text.rsplit('/').next().and_then(|port| port.parse().ok()).expect("a port");
+    (node.api_address(), SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// A transaction that is executed, with its receipt's height.
+pub fn commit(node: &Node, transaction: &SignedTransaction) -> u64 {
+    let reply = submit(node.api_address(), "?wait=committed&timeout=15000", transaction);
+    assert_eq!((reply.status, &reply.json()["status"]), (200, &"applied".into()), "{reply:?}");
+    reply.json()["height"].as_u64().expect("a height")
+}
+
+pub fn status(node: &Node) -> Value {
+    get(node.api_address(), "/v1/status").json()
+}

@@ -133,10 +133,7 @@ pub struct Divergence {
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Divergence { height, own, certified } = self;
-        write!(
-            f,
-            "diverged: at height {height} this node computed header {own}, and a quorum certified {certified}"
-        )
+        write!(f, "diverged: at height {height} this node computed header {own}, and a quorum certified {certified}")
     }
 }
 
