@@ -560,7 +560,7 @@ fn evidence_is_listed_kept_and_verified_offline() {
     with(&chain, &[&node]);
     let shown = chain.quorate(&["evidence"]);
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    for words in ["v2", "signed two  commit", "epoch 0, view 1, sequence 9", "verified against the genesis"] {
+    for words in ["v2", "signed two     commit", "epoch 0, view 1, sequence 9", "verified against the genesis"] {
         assert!(shown.out.contains(words), "{words} in {}", shown.out);
     }
     let json = chain.quorate(&["evidence", "--output", "json"]);

@@ -163,7 +163,8 @@ impl Readable for Listed {
             (_, true) => ", verified against the genesis".to_owned(),
             (_, false) => ", not verified: give --genesis FILE".to_owned(),
         };
-        text.push_str(&format!("  {count} pieces of evidence, as {} has them{checked}\n", self.node));
+        let pieces = if count == 1 { "piece" } else { "pieces" };
+        text.push_str(&format!("  {count} {pieces} of evidence at {}{checked}\n", self.node));
         if self.response.left_out > 0 {
             text.push_str(&format!("  {} more are too large for one answer\n", self.response.left_out));
         }
