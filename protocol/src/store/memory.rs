@@ -1,16 +1,18 @@
 //! A store in memory, for tests and the simulator.
 
-use super::contract::{BlockCommit, Head, StateReader, Store, StoreError};
+use super::contract::{BlockCommit, EvidenceList, Head, StateReader, Store, StoreError};
 use crate::document::block::{Block, Header, Proof};
 use crate::document::certificate::Certificate;
 use crate::document::genesis::Genesis;
 use crate::document::operation::AssetCode;
 use crate::document::state::{Change, StateKey};
-use crate::id::{Height, TransactionId};
-use quorate_crypto::encode::decode;
+use crate::id::{Epoch, Height, TransactionId};
+use crate::pbft::evidence::Evidence;
+use quorate_crypto::encode::{decode, encode};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
 use quorate_crypto::sparse::{Bucket, Leaves};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -33,6 +35,8 @@ struct Tables {
     state: BTreeMap<Digest, Vec<u8>>,
     /// Of which assets an account holds something.
     holdings: BTreeMap<PublicKey, BTreeSet<AssetCode>>,
+    /// By epoch, key and code of the kind.
+    evidence: BTreeMap<(Epoch, PublicKey, u8), Evidence>,
 }
 
 impl Tables {
@@ -202,5 +206,30 @@ impl Store for MemoryStore {
             Ok((*code, amount))
         })
         .collect()
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        let key = (evidence.place().epoch, evidence.accused(), evidence.kind().code());
+        match self.write().evidence.entry(key) {
+            Entry::Occupied(_) => Ok(false),
+            Entry::Vacant(place) => {
+                place.insert(evidence.clone());
+                Ok(true)
+            }
+        }
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        let (mut list, mut room) = (EvidenceList::default(), bytes_max);
+        for piece in self.read().evidence.values() {
+            match room.checked_sub(encode(piece).len()) {
+                Some(left) => {
+                    room = left;
+                    list.pieces.push(piece.clone());
+                }
+                None => list.left_out += 1,
+            }
+        }
+        Ok(list)
     }
 }

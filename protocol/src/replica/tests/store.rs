@@ -8,8 +8,9 @@ use quorate_crypto::{
 use super::*;
 use crate::{
     document::{AssetCode, Block, Certificate, Genesis, genesis::GENESIS_VERSION},
+    pbft::evidence::Evidence,
     replica::serve::answer,
-    store::{BlockCommit, Head, MemoryStore, StateReader, Store, StoreError},
+    store::{BlockCommit, EvidenceList, Head, MemoryStore, StateReader, Store, StoreError},
 };
 
 /// A store that has lost its table of certificates, and only still knows what came with the blocks.
@@ -64,6 +65,12 @@ impl Store for Forgetful {
     fn uncertified(&self, from: Height, max: usize) -> Result<Vec<Height>, StoreError> {
         let head = self.0.head()?.map_or(0, |head| head.height.0);
         Ok((from.0.max(1)..=head).map(Height).take(max).collect())
+    }
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        self.0.put_evidence(evidence)
+    }
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        self.0.evidence(bytes_max)
     }
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
         self.0.balances(account, max)
