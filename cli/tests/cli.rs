@@ -12,10 +12,17 @@ use quorate_cli::arguments::{Arguments, Command};
 use quorate_cli::command;
 use quorate_cli::exit::Exit;
 use quorate_cli::output::Printer;
+use quorate_crypto::hash::sha256;
+use quorate_crypto::key::SecretKey;
+use quorate_crypto::signed::Signed;
 use quorate_protocol::api::code::Code;
+use quorate_protocol::api::evidence::EvidenceResponse;
 use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
 use quorate_protocol::document::Outcome;
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::id::{Epoch, Sequence, TransactionId, View};
+use quorate_protocol::pbft::evidence::Evidence;
+use quorate_protocol::pbft::message::{Ballot, Commit};
+use quorate_protocol::store::EvidenceList;
 use serde_json::json;
 use support::{
     Answer, Chain, FakeNode, Request, account, consensus, run, stands, status, text, with_byte_changed, zero,
@@ -529,4 +536,74 @@ fn every_failure_for_people_ends_with_a_hint() {
         let last = done.err.lines().last().unwrap();
         assert!(last.starts_with("hint: ") && last.len() > 12, "{done:?}");
     }
+}
+
+/// Two COMMITs of v2 for one place, on this chain.
+fn evidence(chain: &Chain) -> EvidenceResponse {
+    let commit = |digest| {
+        let ballot = Ballot { epoch: Epoch(0), view: View(1), sequence: Sequence(9), digest };
+        Signed::sign(Commit(ballot), &chain.genesis.chain_id(), &SecretKey::from_seed([12; 32]))
+    };
+    let pieces = vec![Evidence::Commit(commit(sha256(b"one")), commit(sha256(b"two")))];
+    let list = EvidenceList { pieces, left_out: 0 };
+    EvidenceResponse::new(chain.genesis.chain_id(), &chain.genesis.validators, list)
+}
+
+fn serves(chain: &Chain, response: EvidenceResponse) -> FakeNode {
+    FakeNode::start(chain, move |request: &Request| (request.path == "/v1/evidence").then(|| Answer::ok(&response)))
+}
+
+#[test]
+fn evidence_is_listed_kept_and_verified_offline() {
+    let chain = Chain::new();
+    let node = serves(&chain, evidence(&chain));
+    with(&chain, &[&node]);
+    let shown = chain.quorate(&["evidence"]);
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    for words in ["v2", "signed two     commit", "epoch 0, view 1, sequence 9", "verified against the genesis"] {
+        assert!(shown.out.contains(words), "{words} in {}", shown.out);
+    }
+    let json = chain.quorate(&["evidence", "--output", "json"]);
+    assert_eq!(json.json()["data"]["evidence"][0]["kind"], "commit");
+    let (file, genesis) = (chain.dir.path().join("evidence.json"), chain.dir.path().join("genesis.json"));
+    fs::write(&file, &json.out).unwrap();
+    let verify = |file: &std::path::Path, genesis: &std::path::Path| {
+        run(&["evidence", "verify", file.to_str().unwrap(), "--genesis", genesis.to_str().unwrap(), "--output", "json"])
+    };
+    let good = verify(&file, &genesis);
+    assert_eq!((good.code, &good.json()["data"]["verified"]), (Some(0), &json!(true)), "{good:?}");
+    assert_eq!(good.json()["data"]["evidence"][0]["validator"], "v2");
+    for (place, byte) in json.out.bytes().enumerate().step_by(97).filter(|(_, byte)| byte.is_ascii_alphanumeric()) {
+        fs::write(&file, with_byte_changed(json.out.as_bytes(), place, 1)).unwrap();
+        let bad = verify(&file, &genesis);
+        assert_eq!(bad.code, Some(7), "byte {place} ({}): {bad:?}", char::from(byte));
+    }
+    fs::write(&file, &json.out).unwrap();
+    let other = Chain::new();
+    let mut another = other.genesis.clone();
+    another.time += 1;
+    fs::write(&genesis, another.to_json()).unwrap();
+    let wrong = verify(&file, &genesis);
+    assert_eq!((wrong.code, &wrong.json()["errors"][0]["code"]), (Some(10), &json!("wrong_genesis")), "{wrong:?}");
+    let missing = verify(&chain.dir.path().join("none"), &other.dir.path().join("genesis.json"));
+    assert_eq!(missing.code, Some(3), "{missing:?}");
+}
+
+#[test]
+fn evidence_that_proves_nothing_is_not_shown_and_an_empty_file_is_no_proof() {
+    let chain = Chain::new();
+    let mut forged = evidence(&chain);
+    forged.evidence[0].messages[1] = forged.evidence[0].messages[0].clone();
+    let node = serves(&chain, forged);
+    with(&chain, &[&node]);
+    let refused = chain.quorate(&["evidence", "--output", "json"]);
+    assert_eq!((refused.code, &refused.json()["data"]), (Some(7), &json!(null)), "{refused:?}");
+    let node = serves(&chain, EvidenceResponse { evidence: Vec::new(), ..evidence(&chain) });
+    with(&chain, &[&node]);
+    let none = chain.quorate(&["evidence", "--output", "json"]);
+    assert_eq!(none.code, Some(0), "{none:?}");
+    let file = chain.dir.path().join("evidence.json");
+    fs::write(&file, &none.out).unwrap();
+    let empty = chain.quorate(&["evidence", "verify", file.to_str().unwrap(), "--output", "json"]);
+    assert_eq!(empty.code, Some(7), "{empty:?}");
 }

@@ -9,16 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use quorate_crypto::hash::Digest;
-use quorate_protocol::document::{Batch, Certificate, Position};
+use quorate_protocol::document::{Batch, Certificate, Header, Position};
 use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::ledger::Ledger;
+use quorate_protocol::pbft::evidence::Evidence;
 use quorate_protocol::pbft::message::Content;
+use quorate_protocol::pbft::output::Divergence;
 use quorate_protocol::replica::{ExecutionJob, ExecutionResult, Input};
 use quorate_protocol::store::{BlockCommit, Store, StoreError};
 use quorate_protocol::time::UnixMillis;
-use tracing::debug;
+use tracing::{debug, warn};
 
+use crate::fault::Fault;
 use crate::halt::Halt;
 use crate::inbox::Inbox;
 use crate::members::Members;
@@ -44,6 +46,8 @@ pub enum ExecuteJob {
         /// Sync it, and answer.
         anchor: bool,
     },
+    /// Keep two messages that exclude each other.
+    Evidence(Box<Evidence>),
 }
 
 /// What the executor needs beside the ledger.
@@ -72,6 +76,8 @@ pub struct Executor {
     around: Surroundings,
     uncertified: BTreeMap<Height, Settled>,
     failed: bool,
+    /// The header that a certificate contradicts.
+    diverged: Option<Box<Header>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -89,7 +95,8 @@ impl Executor {
         let (sender, jobs) = sync_channel(JOBS_MAX);
         let halt = Arc::clone(&around.halt);
         let stopping = Arc::clone(stopping);
-        let mut executor = Executor { ledger, around, uncertified: BTreeMap::new(), failed: false, stopping };
+        let mut executor =
+            Executor { ledger, around, uncertified: BTreeMap::new(), failed: false, diverged: None, stopping };
         let thread = spawn("execute", &halt, move || executor.run(&jobs))?;
         Ok((sender, thread))
     }
@@ -102,12 +109,26 @@ impl Executor {
             let done = match job {
                 ExecuteJob::Block(job) => self.on_block(*job),
                 ExecuteJob::Certify { height, certificate, anchor } => self.certify(height, &certificate, anchor),
+                ExecuteJob::Evidence(evidence) => self.keep(&evidence),
             };
             if let Err(error) = done {
                 self.failed = true;
-                self.around.halt.set(&error.to_string());
+                self.tell(&error);
                 self.around.inbox.answer(Input::Executed(Err(error)));
             }
+        }
+    }
+
+    /// Says why signing stops, and whether the store has to be made anew.
+    fn tell(&mut self, error: &StoreError) {
+        let halt = &self.around.halt;
+        match error {
+            StoreError::Diverged { height, own, certified } => {
+                let divergence = Divergence { height: *height, own: *own, certified: *certified };
+                halt.raise(Fault::Diverged { divergence, header: self.diverged.take() });
+            }
+            StoreError::Corrupt { .. } => halt.raise(Fault::Damaged(error.to_string())),
+            _ => halt.set(&error.to_string()),
         }
     }
 
@@ -130,7 +151,11 @@ impl Executor {
         let executed = self.ledger.execute(store.as_ref(), &batch, &job.bodies, null)?;
         let header = executed.block.header.clone();
         let header_hash = header.hash();
-        check_expected(job.height, &header_hash, job.expected.as_ref())?;
+        if let Some(certified) = job.expected.filter(|certified| *certified != header_hash) {
+            // This node computes something else than a quorum: it must not write it, let alone sign it.
+            self.diverged = Some(Box::new(header));
+            return Err(StoreError::Diverged { height: job.height, own: header_hash, certified });
+        }
         let result = ExecutionResult {
             header,
             header_hash,
@@ -151,6 +176,15 @@ impl Executor {
         self.uncertified.insert(height, Settled { time: result.header.time, positions });
     }
 
+    /// Keeps evidence, and says so once, however often it is found.
+    fn keep(&self, evidence: &Evidence) -> Result<(), StoreError> {
+        if self.around.store.put_evidence(evidence)? {
+            let (validator, kind, place) = (evidence.accused(), evidence.kind(), evidence.place());
+            warn!(%validator, kind = kind.as_str(), ?place, "evidence: a validator signed two things that exclude each other");
+        }
+        Ok(())
+    }
+
     fn certify(&mut self, height: Height, certificate: &Certificate, anchor: bool) -> Result<(), StoreError> {
         let store = &self.around.store;
         store.certify(height, certificate)?;
@@ -165,18 +199,6 @@ impl Executor {
         let is_executed = |id: &TransactionId| matches!(store.transaction(id), Ok(Some(_)) | Err(_));
         self.around.waiters.certified(height, settled.positions.into_iter(), settled.time, is_executed);
         Ok(())
-    }
-}
-
-/// A header that differs from a certified one means that this node computes something else than a quorum: it must not
-/// write it, let alone sign it.
-fn check_expected(height: Height, found: &Digest, expected: Option<&Digest>) -> Result<(), StoreError> {
-    match expected {
-        Some(expected) if expected != found => {
-            let detail = format!("executing block {height} gives header {found}, a quorum certified {expected}");
-            Err(StoreError::corrupt("state", detail))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! HOME/keys/consensus.json  signs votes
 //! HOME/keys/network.json    proves its identity to peers
 //! HOME/data/                locked by the running node: the chain store and the vote journal
+//! HOME/store-faults.json    there if the chain store was at fault: what was wrong, and when
 //! ```
 
 use std::fs::{self, File, OpenOptions};
@@ -28,6 +29,7 @@ use quorate_storage::rocks::{RocksStore, StoreOptions};
 use thiserror::Error;
 
 use crate::config::{ConfigError, KeyFile, KeyKind, NodeConfig, create_private_folder};
+use crate::fault::RepairError;
 
 /// Why a home cannot be made or opened.
 #[derive(Debug, Error)]
@@ -52,6 +54,9 @@ pub enum HomeError {
     /// The chain store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The chain store is at fault, and cannot be made anew.
+    #[error(transparent)]
+    Repair(#[from] RepairError),
     /// The keys are not those of a validator of the genesis.
     #[error(
         "the genesis has no validator with the consensus key {consensus} and the network key {network}; put this node's \
@@ -124,6 +129,11 @@ impl Home {
     /// second journal.
     fn unborn_file(&self) -> PathBuf {
         self.keys().join("unborn")
+    }
+
+    /// Remembers that the chain store was at fault.
+    pub fn faults_file(&self) -> PathBuf {
+        self.path.join("store-faults.json")
     }
 
     /// Chain store and vote journal.

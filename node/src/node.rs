@@ -1,41 +1,34 @@
 //! One running node: everything is opened and started here, and stopped in the reverse order.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, available_parallelism};
 
 use axum::body::Bytes;
-use quorate_crypto::key::SecretKey;
-use quorate_protocol::document::Genesis;
 use quorate_protocol::id::Epoch;
-use quorate_protocol::ledger::Ledger;
-use quorate_protocol::pbft::Config as EngineConfig;
-use quorate_protocol::replica::{DurableState, Input, JournalEntry, Replica, ReplicaConfig};
-use quorate_protocol::store::{Store, StoreError};
+use quorate_protocol::replica::{Input, Replica};
 use quorate_storage::data::DataDirectory;
-use quorate_storage::journal::{Journal, Options, Recovered};
-use quorate_storage::rocks::{RocksStore, StoreOptions};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::config::{ConfigError, NodeConfig};
+use crate::config::NodeConfig;
 use crate::execute::{Executor, Surroundings};
+use crate::fault::Fault;
 use crate::halt::Halt;
-use crate::home::{Home, HomeError, Keys, index_in, journal_folder, journal_identity};
+use crate::home::Home;
 use crate::http::{Api, Identity, Load, Server, bind};
 use crate::inbox::Inbox;
 use crate::members::Members;
-use crate::network::{
-    Multiaddr, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerConfig, Timing,
-};
+use crate::network::{Multiaddr, Network, NetworkEvent, NetworkEvents, NetworkHandle, tcp_port};
+use crate::open::{Opened, Start, StartError};
 use crate::persist::Persist;
 use crate::pump::{self, Begin};
 use crate::receipts::Receipts;
 use crate::recent::RecentlyVerified;
+use crate::repair;
 use crate::send::Outbound;
 use crate::serve;
 use crate::telemetry::Counters;
@@ -46,42 +39,6 @@ use crate::waiters::Waiters;
 const RUNTIME_THREADS: usize = 2;
 /// How long the runtime may take to end its tasks, once all were told to.
 const RUNTIME_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
-
-/// Why a node does not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// Something in its home.
-    #[error(transparent)]
-    Home(#[from] HomeError),
-    /// The network.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// The HTTP API.
-    #[error(
-        "cannot serve the API on {address}: {error}; stop the process that uses the port, or change `api` in node.toml"
-    )]
-    Api {
-        /// The configured address.
-        address: SocketAddr,
-        /// What the operating system says.
-        error: io::Error,
-    },
-    /// Threads.
-    #[error("the operating system gives no more threads: {0}")]
-    Threads(io::Error),
-}
-
-impl From<ConfigError> for StartError {
-    fn from(error: ConfigError) -> StartError {
-        StartError::Home(error.into())
-    }
-}
-
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> StartError {
-        StartError::Home(error.into())
-    }
-}
 
 /// Threads of a node that did not end as they should.
 #[derive(Debug, Error)]
@@ -99,6 +56,9 @@ pub struct Node {
     verify: Arc<VerifyQueue>,
     waiters: Arc<Waiters>,
     counters: Arc<Counters>,
+    halt: Arc<Halt>,
+    /// How it was started, and where it listens.
+    start: Start,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     runtime: Runtime,
@@ -112,7 +72,15 @@ impl Node {
     /// # Errors
     /// See [`StartError`]; nothing is left running then.
     pub fn start(home: &Home) -> Result<Node, StartError> {
-        let opened = Opened::open(home)?;
+        Node::start_with(home, Start::default())
+    }
+
+    /// Like [`Node::start`], with something otherwise than in the home.
+    ///
+    /// # Errors
+    /// See [`StartError`]; nothing is left running then.
+    pub fn start_with(home: &Home, mut start: Start) -> Result<Node, StartError> {
+        let opened = Opened::open(home, &start)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
             .thread_name("tokio")
@@ -123,6 +91,8 @@ impl Node {
         let listener = runtime.block_on(bind(address)).map_err(|error| StartError::Api { address, error })?;
         let api = listener.local_addr().map_err(|error| StartError::Api { address, error })?;
         let (network, events, p2p) = runtime.block_on(Network::start(opened.network_config()?))?;
+        let port = tcp_port(&p2p).unwrap_or(opened.config.p2p.port());
+        start.listen = Some((api, SocketAddr::new(opened.config.p2p.ip(), port)));
         let shared = Shared::new(&opened, network.clone());
         let identity = opened.identity.clone();
         let context = shared.api(&opened);
@@ -146,6 +116,8 @@ impl Node {
             verify: shared.verify,
             waiters: shared.waiters,
             counters: shared.counters,
+            halt: shared.halt,
+            start,
             stopping: shared.stopping,
             threads: started.threads,
             runtime,
@@ -173,6 +145,27 @@ impl Node {
         self.runtime.block_on(future)
     }
 
+    /// Waits until the chain store is at fault. One may wait at a time.
+    pub async fn fault(&self) -> Fault {
+        self.halt.fault().await
+    }
+
+    /// Stops, and starts again where it listens, as the fault demands: after a divergence with an empty chain store, after
+    /// damage with one that was read whole.
+    ///
+    /// # Errors
+    /// See [`StartError`]; a second fault of the store is one of them.
+    pub fn restart(self, home: &Home, fault: &Fault) -> Result<Node, StartError> {
+        let start = Start { thorough: matches!(fault, Fault::Damaged(_)), ..self.start.clone() };
+        if let Err(error) = self.stop() {
+            warn!(%error, "stopped for a restart");
+        }
+        if matches!(fault, Fault::Diverged { .. }) {
+            repair::set_aside(home, fault)?;
+        }
+        Node::start_with(home, start)
+    }
+
     /// Stops: no new clients, waiting ones are answered, what waits for the journal is synced and sent, the store is closed.
     ///
     /// # Errors
@@ -195,120 +188,6 @@ impl Node {
         info!(dropped = ?self.counters.all(), "stopped");
         if panicked.is_empty() { Ok(()) } else { Err(StopError(panicked.join(", "))) }
     }
-}
-
-/// A home, opened and read.
-struct Opened {
-    config: NodeConfig,
-    config_file: std::path::PathBuf,
-    genesis: Arc<Genesis>,
-    consensus: SecretKey,
-    network: SecretKey,
-    identity: Identity,
-    data: DataDirectory,
-    store: Arc<dyn Store>,
-    ledger: Ledger,
-    durable: DurableState,
-    journal: Option<Journal<JournalEntry>>,
-}
-
-impl Opened {
-    fn open(home: &Home) -> Result<Opened, StartError> {
-        let config = NodeConfig::load(&home.config_file())?;
-        let genesis = home.genesis()?;
-        let keys = Keys::load(home)?;
-        let index = index_in(&genesis, &keys.consensus.public_key(), &keys.network.public_key())?;
-        let data = open_data(home)?;
-        let store = RocksStore::open(&data.chain(), StoreOptions::default())?;
-        store.initialize(&genesis)?;
-        let ledger = Ledger::open(&genesis, &store)?;
-        let interval = genesis.parameters.checkpoint_interval;
-        let mut durable = DurableState::read(&store, None, ledger.executed().clone(), interval)?;
-        let chain_id = genesis.chain_id();
-        let identity = journal_identity(&chain_id, &keys.consensus);
-        let folder = journal_folder(&data)?;
-        let recovered =
-            Journal::open(folder, identity, durable.low.get(), Options::default()).map_err(HomeError::from)?;
-        let (journal, entries, amnesiac) = match recovered {
-            Recovered::Whole { journal, entries } => (Some(journal), Some(entries), None),
-            Recovered::Amnesiac { reason } => {
-                (None, None, Some(format!("the vote journal cannot be trusted: {reason}")))
-            }
-        };
-        if let Some(reason) = &amnesiac {
-            warn!(reason, "this node follows and serves, and does not vote");
-        }
-        durable.entries = entries;
-        info!(height = %durable.executed, low = %durable.low, "recovered");
-        Ok(Opened {
-            config,
-            config_file: home.config_file(),
-            genesis: Arc::new(genesis),
-            consensus: keys.consensus,
-            network: keys.network,
-            identity: Identity { index, chain_id, amnesiac },
-            data,
-            store: Arc::new(store),
-            ledger,
-            durable,
-            journal,
-        })
-    }
-
-    fn network_config(&self) -> Result<NetworkConfig, ConfigError> {
-        let fail = |what: &str, reason: String, remedy: &str| ConfigError::new(&self.config_file, what, reason, remedy);
-        let members = self.genesis.validators.members();
-        let mut peers: Vec<PeerConfig> = self
-            .genesis
-            .validators
-            .indices()
-            .zip(members)
-            .map(|(index, validator)| PeerConfig {
-                index,
-                consensus_key: validator.consensus_key,
-                network_key: validator.network_key,
-                address: None,
-            })
-            .collect();
-        for peer in &self.config.peers {
-            let what = format!("peers, index {}", peer.index);
-            let Some(entry) = peers.get_mut(usize::from(peer.index)) else {
-                let reason = format!("the genesis has validators 0 to {}", members.len() - 1);
-                return Err(fail(&what, reason, "remove the entry, or use the right genesis file"));
-            };
-            let address = peer.address.parse::<Multiaddr>();
-            let remedy = "write it as /ip4/192.0.2.7/tcp/7000";
-            entry.address = Some(address.map_err(|error| fail(&what, format!("address: {error}"), remedy))?);
-        }
-        Ok(NetworkConfig {
-            chain_id: self.identity.chain_id,
-            epoch: Epoch(0),
-            me: self.identity.index,
-            consensus_key: self.consensus.clone(),
-            network_key: self.network.clone(),
-            listen: self.config.p2p,
-            peers,
-            timing: Timing::default(),
-        })
-    }
-
-    fn replica_config(&self) -> ReplicaConfig {
-        let parameters = &self.genesis.parameters;
-        let validators = self.genesis.validators.clone();
-        let engine = EngineConfig::new(self.identity.chain_id, validators, Some(self.identity.index), parameters);
-        ReplicaConfig::new(engine, parameters.clone())
-    }
-}
-
-/// Opens the data directory. Where there is none at all it was wiped: the chain comes back from the peers, the vote journal
-/// does not.
-fn open_data(home: &Home) -> Result<DataDirectory, HomeError> {
-    let path = home.data();
-    if path.exists() {
-        return Ok(DataDirectory::open(path)?);
-    }
-    warn!(path = %path.display(), "the data directory is gone; the chain is fetched from the peers");
-    Ok(DataDirectory::create(path)?)
 }
 
 /// What several threads share.

@@ -9,11 +9,13 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
 use quorate_protocol::pbft::Note;
+use quorate_protocol::pbft::output::Divergence;
 use quorate_protocol::replica::{Input, Output, Replica};
 use tracing::{debug, error, info, warn};
 
 use crate::clock::Clock;
 use crate::execute::ExecuteJob;
+use crate::fault::Fault;
 use crate::halt::Halt;
 use crate::inbox::{Inbox, Question, Taken, Work};
 use crate::persist::PersistJob;
@@ -115,8 +117,12 @@ impl Pump {
             }
             Output::Serve { to, request } => begin.serve((to, request)),
             Output::Admission { id, result } => begin.waiters.admitted(id, result.map(|_| ())),
+            Output::Note(Note::Evidence(evidence)) => begin.execute(ExecuteJob::Evidence(evidence)),
             Output::Note(note) => log_note(&note),
-            Output::Halt { reason } => begin.halt.set(&reason),
+            Output::Halt { reason } => match Divergence::of_reason(&reason) {
+                Some(divergence) => begin.halt.raise(Fault::Diverged { divergence, header: None }),
+                None => begin.halt.set(&reason),
+            },
         }
     }
 }
@@ -149,7 +155,8 @@ impl Begin {
 
 fn log_note(note: &Note) {
     match note {
-        Note::Evidence(evidence) => warn!(?evidence, "a validator signed two things that exclude each other"),
+        // Stored first: only the store knows whether it is new.
+        Note::Evidence(_) => {}
         Note::PrimaryPrepared(prepare) => warn!(?prepare, "the primary sent a PREPARE, which never counts"),
         Note::Refused { sequence, reason } => info!(%sequence, reason, "a proposal was not voted for"),
         Note::NotSigned { what, refusal } => debug!(what, %refusal, "not signed"),

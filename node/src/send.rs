@@ -73,12 +73,12 @@ pub fn class_of(message: &PeerMessage) -> Class {
             Message::ViewChange(_) | Message::NewView(_) => Class::ViewChange,
         },
         PeerMessage::Sync(message) => match message {
-            SyncMessage::Claims(_) => Class::Transactions,
-            SyncMessage::FetchViewChanges(_) => Class::ViewChange,
+            SyncMessage::Claims(_) | SyncMessage::Repair(_) => Class::Transactions,
             SyncMessage::FetchBodies(_)
             | SyncMessage::Bodies(_)
             | SyncMessage::FetchBatches(_)
             | SyncMessage::Batch { .. } => Class::Bodies,
+            SyncMessage::FetchViewChanges(_) => Class::ViewChange,
             SyncMessage::FetchBlocks { .. } | SyncMessage::Blocks(_) | SyncMessage::FetchCertificate { .. } => {
                 Class::Sync
             }

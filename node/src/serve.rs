@@ -10,9 +10,10 @@ use std::thread::JoinHandle;
 use quorate_protocol::id::NodeIndex;
 use quorate_protocol::replica::SyncMessage;
 use quorate_protocol::replica::serve::answer;
-use quorate_protocol::store::Store;
+use quorate_protocol::store::{Store, StoreError};
 use tracing::warn;
 
+use crate::fault::Fault;
 use crate::halt::Halt;
 use crate::send::Outbound;
 use crate::threads::spawn;
@@ -27,6 +28,7 @@ pub type Request = (NodeIndex, SyncMessage);
 struct Server {
     store: Arc<dyn Store>,
     outbound: Outbound,
+    halt: Arc<Halt>,
 }
 
 /// Starts the thread; it ends when the sender is dropped. A full queue is the sender's to count.
@@ -39,7 +41,7 @@ pub fn start(
     halt: &Arc<Halt>,
 ) -> std::io::Result<(SyncSender<Request>, JoinHandle<()>)> {
     let (sender, requests) = sync_channel(REQUESTS_MAX);
-    let server = Server { store, outbound };
+    let server = Server { store, outbound, halt: Arc::clone(halt) };
     let thread = spawn("serve", halt, move || server.run(&requests))?;
     Ok((sender, thread))
 }
@@ -48,8 +50,9 @@ impl Server {
     fn run(&self, requests: &Receiver<Request>) {
         while let Ok((to, request)) = requests.recv() {
             match answer(self.store.as_ref(), &request) {
-                Ok(Some(answer)) => self.outbound.send(to, &answer),
-                Ok(None) => {}
+                Ok(answers) => answers.iter().for_each(|answer| self.outbound.send(to, answer)),
+                // What a quorum believes to be safe here is not: the store has to be checked as a whole.
+                Err(error @ StoreError::Corrupt { .. }) => self.halt.raise(Fault::Damaged(error.to_string())),
                 Err(error) => warn!(%to, %error, "a peer's request cannot be answered"),
             }
         }

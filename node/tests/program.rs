@@ -9,8 +9,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Chain, get, submit};
+use common::{Chain, commit, fork, get, submit, wait_for};
 use quorate_crypto::key::PublicKey;
+use quorate_node::config::{NodeConfig, Peer};
+use quorate_node::node::Node;
 use quorate_protocol::document::{Validator, ValidatorSet};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -112,4 +114,101 @@ fn bad_homes_are_told_with_exit_code_10() {
     fs::write(home.genesis_file(), &genesis).unwrap();
     fs::remove_file(home.network_key_file()).unwrap();
     refused(&["network.json", "restore the key"]);
+}
+
+/// PROTOCOL 7: a disk that takes no more. The limit on the size of a file stands for it, since it needs no rights: the write
+/// fails with EFBIG where a full file system fails with ENOSPC.
+#[test]
+fn a_disk_that_takes_no_more_stops_signing_and_nothing_acknowledged_is_lost() {
+    let chain = Chain::new(1);
+    let home = chain.create(0, Vec::new());
+    // In the shell's blocks of 512 bytes: 256 KiB.
+    let script = "ulimit -f 512; exec \"$0\" run --home \"$1\"";
+    let mut child = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_quorate-node")])
+        .arg(home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).expect("a line");
+    let event: Value = serde_json::from_str(&line).expect("JSON");
+    let api: SocketAddr = event["api"].as_str().unwrap().parse().expect("an address");
+    let mut acknowledged = Vec::new();
+    let reason = loop {
+        let transfer = chain.transfer(1, acknowledged.len() as u64);
+        let reply = submit(api, "?wait=committed&timeout=1000", &transfer);
+        if reply.status == 200 {
+            acknowledged.push(transfer.id());
+            assert!(acknowledged.len() < 1_000, "the limit is never reached");
+            continue;
+        }
+        let status = get(api, "/v1/status").json();
+        assert_eq!((&status["state"], &status["voting"]), (&"halted".into(), &false.into()), "{status}");
+        break status["reason"].as_str().expect("a reason").to_owned();
+    };
+    assert!(reason.contains("large") && reason.contains("restart"), "{reason}");
+    assert!(!acknowledged.is_empty());
+    stop(child, Signal::TERM);
+    let (child, api) = run(home.path());
+    for id in &acknowledged {
+        let found = get(api, &format!("/v1/transactions/{id}/receipt"));
+        assert_eq!(found.status, 200, "{found:?}");
+    }
+    let outcome = submit(api, "?wait=committed&timeout=15000", &chain.transfer(1, 5_000)).json();
+    assert_eq!(outcome["status"], "applied", "{outcome}");
+    stop(child, Signal::TERM);
+}
+
+/// PROTOCOL 4.5, as an operator meets it: the process goes on where it listens, and the second time it ends.
+#[test]
+fn a_program_that_diverged_goes_on_in_the_same_process_and_exits_the_second_time() {
+    let chain = Chain::new(4);
+    let home = chain.create(3, Vec::new());
+    let (child, api) = run(home.path());
+    assert_eq!(get(api, "/livez").status, 200);
+    stop(child, Signal::TERM);
+    // A port of its own, so that the others find it after each restart.
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let config = NodeConfig { p2p: ([127, 0, 0, 1], port).into(), ..NodeConfig::default() };
+    fs::write(home.config_file(), config.to_toml()).expect("written");
+    let mut peers = vec![Peer { index: 3, address: format!("/ip4/127.0.0.1/tcp/{port}") }];
+    let mut nodes = Vec::new();
+    for index in [2, 1, 0] {
+        let node = Node::start(&chain.create(index, peers.clone())).expect("a node");
+        peers.push(Peer { index: index as u8, address: node.p2p_address().to_string() });
+        nodes.push(node);
+    }
+    commit(&nodes[0], &chain.transfer(1, 1));
+    fork(&chain, 3, 70, false);
+    let (child, api) = run(home.path());
+    commit(&nodes[0], &chain.transfer(1, 2));
+    // While it starts again nobody answers.
+    let status = || {
+        std::net::TcpStream::connect(api).ok().and_then(|_| std::panic::catch_unwind(|| get(api, "/v1/status")).ok())
+    };
+    wait_for("same chain", || {
+        home.faults_file().exists()
+            && status().is_some_and(|reply| {
+                reply.status == 200 && reply.json()["height"] == 2 && reply.json()["voting"] == true
+            })
+    });
+    stop(child, Signal::TERM);
+    fork(&chain, 3, 71, false);
+    let mut child =
+        node().args(["run", "--home"]).arg(home.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = |child: &mut Child| child.try_wait().expect("a child").is_some();
+    let mut salt = 3;
+    wait_for("end", || {
+        commit(&nodes[0], &chain.transfer(1, salt));
+        salt += 1;
+        ended(&mut child)
+    });
+    let output = child.wait_with_output().expect("its last words");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("at fault twice") && told.contains("move them out of the home"), "{told}");
+    nodes.into_iter().for_each(|node| node.stop().expect("a clean stop"));
 }

@@ -1,31 +1,42 @@
-//! Microseconds per transaction that passes the pool: admitted, batched, settled. Beside it, in the same run, what
-//! verifying a signature costs at least: ed25519-dalek's batch of 1,024 with decoded keys.
+//! Microseconds per transaction that passes the pool: admitted, batched, settled, and judged, as by a backup that has sent
+//! claims and counts who overtakes them. Beside it, in the same run, what verifying a signature costs at least:
+//! ed25519-dalek's batch of 1,024 with decoded keys.
 //!
 //! `cargo bench -p quorate-protocol --bench pool`
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use quorate_crypto::{BoundedString, BoundedVec, Digest, SecretKey, Verified, Verifier};
-use quorate_protocol::document::{Operation, Outcome, Position, SignedTransaction, Transaction};
+use quorate_protocol::document::{Body, Operation, Outcome, Position, SignedTransaction, Transaction};
 use quorate_protocol::executed::ExecutedIds;
-use quorate_protocol::id::Sequence;
-use quorate_protocol::pool::{Admitted, BatchLimits, Door, Pool, PoolConfig};
+use quorate_protocol::id::{Epoch, Sequence, View};
+use quorate_protocol::pool::{Admitted, BatchLimits, Door, ExecutedBlock, Pool, PoolConfig, ViewStart};
 use quorate_protocol::time::{Instant, Now};
 use std::time::{Duration, Instant as Stopwatch};
 
 const SENDERS: usize = 1_000;
-const ROUNDS: usize = 50;
-const BATCH: usize = 1_000;
-/// How many transactions wait while others pass.
-const BACKLOG: usize = 20_000;
+const ROUNDS: usize = 100;
 const START: u64 = 1_000_000;
 
-fn config() -> PoolConfig {
+/// How many transactions a batch has, and how many wait while others pass.
+#[derive(Clone, Copy)]
+struct Weight {
+    batch: usize,
+    backlog: usize,
+}
+
+const WEIGHTS: [Weight; 2] = [Weight { batch: 1_000, backlog: 20_000 }, Weight { batch: 2_000, backlog: 50_000 }];
+
+const VIEW: (Epoch, View) = (Epoch(0), View(0));
+
+fn config(weight: Weight) -> PoolConfig {
     PoolConfig {
         count_max: 100_000,
         bytes_max: 64 << 20,
         sender_share: 16,
         claims_max: 256,
         transaction_bytes_max: 16 << 10,
+        batch_count_max: weight.batch,
+        batch_bytes_max: 1 << 20,
         validity_window: 120_000,
         clock_skew_max: 2_000,
         forward_timeout: Duration::from_millis(500),
@@ -73,16 +84,26 @@ struct Spent {
     admitted: Duration,
     batched: Duration,
     settled: Duration,
+    judged: Duration,
 }
 
-fn pass_through(transactions: Vec<Verified<SignedTransaction>>) -> Spent {
+impl Spent {
+    fn total(&self) -> Duration {
+        self.admitted + self.batched + self.settled + self.judged
+    }
+}
+
+fn pass_through(weight: Weight, transactions: Vec<Verified<SignedTransaction>>) -> Spent {
     let total = transactions.len();
-    let mut pool = Pool::new(config(), ExecutedIds::new());
+    let mut pool = Pool::new(config(weight), ExecutedIds::new());
+    // A timeout of no length: every claim is owed by every batch, and there is a window of (b) for each.
+    let start = ViewStart { view: VIEW, view_timeout: Duration::from_micros(1), validators: 31, judges: true };
+    pool.begin_view(now(0), start);
     let mut spent = Spent::default();
     let mut waiting = transactions.into_iter();
     let (mut step, mut sequence, mut passed) = (0, 0, 0);
     while passed < total {
-        let arriving: Vec<_> = waiting.by_ref().take(if step == 0 { BACKLOG } else { BATCH }).collect();
+        let arriving: Vec<_> = waiting.by_ref().take(if step == 0 { weight.backlog } else { weight.batch }).collect();
         let watch = Stopwatch::now();
         for transaction in arriving {
             step += 1;
@@ -92,17 +113,29 @@ fn pass_through(transactions: Vec<Verified<SignedTransaction>>) -> Spent {
 
         let watch = Stopwatch::now();
         sequence += 1;
-        let limits = BatchLimits { count_max: BATCH, bytes_max: 1 << 20 };
+        let limits = BatchLimits { count_max: weight.batch, bytes_max: 1 << 20 };
         let batch = pool.next_batch(limits, now(step).wall, Sequence(sequence)).expect("something waits");
         spent.batched += watch.elapsed();
 
-        let valid_untils: Vec<u64> =
-            batch.ids.iter().map(|id| pool.get(id).expect("it is pending").transaction().valid_until).collect();
+        let watch = Stopwatch::now();
+        pool.claims_due(now(step), VIEW, 256);
+        pool.note_accepted(now(step + 1), Sequence(sequence), batch.time);
+        spent.judged += watch.elapsed();
+
+        let bodies: Vec<Body> = batch.ids.iter().map(|id| pool.get(id).expect("it is pending")).collect();
+        let valid_untils: Vec<u64> = bodies.iter().map(|body| body.valid_until()).collect();
         let positions: Vec<_> = batch.ids.iter().map(|id| Position { id: *id, outcome: Outcome::Applied }).collect();
         let watch = Stopwatch::now();
         pool.settle(now(step), Sequence(sequence), &positions, &valid_untils);
         pool.expire(now(step), batch.time);
         spent.settled += watch.elapsed();
+
+        let watch = Stopwatch::now();
+        let block =
+            ExecutedBlock { sequence: Sequence(sequence), time: batch.time, positions: &positions, bodies: &bodies };
+        pool.judge_block(&block);
+        pool.judge_rate(now(step + 1));
+        spent.judged += watch.elapsed();
         passed += positions.len();
     }
     assert_eq!(pool.pending().count, 0);
@@ -128,17 +161,20 @@ fn reference_cost() -> f64 {
 fn main() {
     let reference = reference_cost();
     let transactions = transactions();
-    let total = transactions.len() as f64;
-    let spent = (0..3)
-        .map(|_| pass_through(transactions.clone()))
-        .min_by_key(|spent| spent.admitted + spent.batched + spent.settled);
-    let spent = spent.expect("three runs");
-    let micros = |duration: Duration| duration.as_secs_f64() * 1e6 / total;
-    let (admitted, batched, settled) = (micros(spent.admitted), micros(spent.batched), micros(spent.settled));
-    println!("pool: {SENDERS} senders, {BACKLOG} waiting, batches of {BATCH}; microseconds per transaction");
-    println!(
-        "  admitted {admitted:.2} + batched {batched:.2} + settled {settled:.2} = {:.2}",
-        admitted + batched + settled
-    );
+    for weight in WEIGHTS {
+        let spent = (0..3).map(|_| pass_through(weight, transactions.clone())).min_by_key(Spent::total);
+        let spent = spent.expect("three runs");
+        let micros = |duration: Duration| duration.as_secs_f64() * 1e6 / transactions.len() as f64;
+        let Weight { batch, backlog } = weight;
+        println!("pool: {SENDERS} senders, {backlog} waiting, batches of {batch}; microseconds per transaction");
+        println!(
+            "  admitted {:.2} + batched {:.2} + settled {:.2} + judged {:.2} = {:.2}",
+            micros(spent.admitted),
+            micros(spent.batched),
+            micros(spent.settled),
+            micros(spent.judged),
+            micros(spent.total())
+        );
+    }
     println!("  reference: a signature in ed25519-dalek's batch of 1,024 takes {reference:.2}");
 }

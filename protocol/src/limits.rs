@@ -87,8 +87,11 @@ pub const SYNC_BLOCKS_MAX: usize = 64;
 /// Bodies that one FETCH-BODIES can ask for and one answer can carry.
 pub const SYNC_BODIES_MAX: usize = BATCH_COUNT_LIMIT;
 
-/// Batches that one FETCH-BATCHES can ask for; each answer is a frame of its own.
-pub const FETCH_BATCHES_MAX: usize = 16;
+/// Bytes of an answer of synchronisation, unless a single block takes more: what one question may cost whoever answers.
+pub const SYNC_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Batches that one FETCH-BATCHES can ask for. Each comes in a frame of its own.
+pub const SYNC_BATCHES_MAX: usize = 16;
 
 /// Lowest uncertified heights that a STATUS names (PROTOCOL 4.1).
 pub const STATUS_UNCERTIFIED_MAX: usize = 32;
@@ -114,6 +117,15 @@ pub const POOL_SENDER_SHARE: usize = 16;
 
 /// Oldest claims that a node forwards, and places for claims that every pool keeps per validator (PROTOCOL 5.6).
 pub const CLAIMS_MAX: usize = 256;
+
+/// Pending transactions that a node tells a peer of at once: an id and a time each, as many bytes as a gossip message.
+pub const REPAIR_IDS_MAX: usize = GOSSIP_BYTES_MAX / (32 + 8) - 38;
+
+/// Bytes of the bodies that a peer gets for one such telling.
+pub const REPAIR_BYTES_MAX: usize = 512 * 1024;
+
+/// Milliseconds from one telling to the next.
+pub const REPAIR_INTERVAL_MS: u64 = 1_000;
 
 // --- Doors for clients ----------------------------------------------------------------------------------------------
 
@@ -183,6 +195,9 @@ const _: () = assert!(
 // A request for all bodies of a batch, and an answer with all of them, fit a frame.
 const _: () = assert!(SYNC_BODIES_MAX * 32 + 4 <= MESSAGE_BYTES_MAX);
 const _: () = assert!(SYNC_BODIES_MAX >= BATCH_COUNT_LIMIT && BATCH_BYTES_LIMIT + 4 <= MESSAGE_BYTES_MAX);
+// What a peer is told of fits a gossip message's bytes, and one body of any size an answer.
+const _: () = assert!(REPAIR_IDS_MAX * (32 + 8) + 4 <= GOSSIP_BYTES_MAX && REPAIR_IDS_MAX >= 4 * CLAIMS_MAX);
+const _: () = assert!(TRANSACTION_BYTES_LIMIT <= REPAIR_BYTES_MAX && REPAIR_BYTES_MAX <= MESSAGE_BYTES_MAX);
 // The depth of a receipt's tree is the logarithm of a power of two, so that no leaf lies deeper.
 const _: () = assert!(BATCH_COUNT_LIMIT.is_power_of_two());
 // A pool holds at least two full batches.

@@ -1,15 +1,18 @@
-//! Checking a receipt with nothing but the genesis file (PROTOCOL 8.2).
+//! Checking a receipt (PROTOCOL 8.2), or evidence against a validator (PROTOCOL 9.3), with nothing but the genesis file.
 
 use crate::api::envelope::{CanonicalJsonError, Envelope, from_canonical_json};
+use crate::api::evidence::{EVIDENCE_ANSWER_BYTES_MAX, EvidenceResponse, EvidenceView};
 use crate::api::http::TransactionResponse;
 use crate::document::block::{Outcome, bind_receipts};
 use crate::document::genesis::Genesis;
 use crate::document::receipt::Receipt;
-use crate::id::{ChainId, Epoch, Height, TransactionId};
+use crate::id::{ChainId, Epoch, Height, NodeIndex, TransactionId};
 use crate::limits::RECEIPT_JSON_BYTES_MAX;
+use crate::pbft::evidence::{Evidence, Kind, Place};
 use crate::time::UnixMillis;
 use quorate_crypto::encode::encode;
 use quorate_crypto::hash::Digest;
+use quorate_crypto::key::PublicKey;
 use quorate_crypto::merkle;
 use quorate_crypto::signature::{Claim, Verifier};
 use serde::Serialize;
@@ -137,6 +140,122 @@ fn check_certificate(receipt: &Receipt, genesis: &Genesis) -> Result<(), ProofEr
         }
     }
     Ok(())
+}
+
+/// What a piece of evidence proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifiedEvidence {
+    /// The validator that signed both messages.
+    pub validator: NodeIndex,
+    /// Its consensus key.
+    pub key: PublicKey,
+    /// What it did.
+    pub kind: Kind,
+    /// Where.
+    pub place: Place,
+}
+
+/// Why a piece of evidence proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvidenceError {
+    /// It is no evidence.
+    #[error("{0}")]
+    Form(String),
+    /// It is of another chain.
+    #[error("it is of chain {found}, and the genesis file makes chain {expected}: use the genesis file of its chain")]
+    WrongChain {
+        /// The chain of the genesis file.
+        expected: ChainId,
+        /// The chain of the evidence.
+        found: ChainId,
+    },
+    /// It is of an epoch that this version cannot follow.
+    #[error("it is of epoch {0}, and this version verifies epoch 0 only: use a newer release")]
+    Epoch(Epoch),
+    /// The accused key is none of the validators'.
+    #[error("{0} is no validator of the genesis")]
+    NotAValidator(PublicKey),
+    /// The messages do not exclude each other.
+    #[error("the two messages do not exclude each other: a correct validator may sign both")]
+    NoConflict,
+    /// A signature is not the accused's.
+    #[error("the signature of the {0} message is not the accused's")]
+    Signature(&'static str),
+}
+
+/// Checks that a validator of the genesis signed two messages of which a correct one signs at most one.
+///
+/// # Errors
+///
+/// Says what does not hold: epoch, validator, contradiction or a signature.
+pub fn verify_evidence(evidence: &Evidence, genesis: &Genesis) -> Result<VerifiedEvidence, EvidenceError> {
+    let (key, place) = (evidence.accused(), evidence.place());
+    // The set changes with the epoch, and boundaries come with later versions.
+    if place.epoch != Epoch::ZERO {
+        return Err(EvidenceError::Epoch(place.epoch));
+    }
+    let validator = genesis.validators.index_of(&key).ok_or(EvidenceError::NotAValidator(key))?;
+    if !evidence.is_conflict() {
+        return Err(EvidenceError::NoConflict);
+    }
+    let claims = evidence.claims(&genesis.chain_id());
+    // One by one, where the coefficients that the seed is for play no part.
+    let mut verifier = Verifier::new([0; 32], claims.len());
+    for (which, claim) in ["first", "second"].into_iter().zip(&claims) {
+        if !verifier.verify(claim) {
+            return Err(EvidenceError::Signature(which));
+        }
+    }
+    Ok(VerifiedEvidence { validator, key, kind: evidence.kind(), place })
+}
+
+/// Bytes of an evidence file: twice what the largest answer of a node takes.
+pub const EVIDENCE_JSON_BYTES_MAX: usize = 4 * EVIDENCE_ANSWER_BYTES_MAX;
+
+/// Reads evidence strictly: as nodes serve it, in the envelope of `quorate evidence`, or one piece alone. The bytes have
+/// to be what printing the same document again gives. Only how many pieces were left out is the node's word alone.
+///
+/// # Errors
+///
+/// Says why the file is no evidence, or where it is not as it was printed.
+pub fn read_evidence(bytes: &[u8]) -> Result<Vec<EvidenceView>, CanonicalJsonError> {
+    if bytes.len() > EVIDENCE_JSON_BYTES_MAX {
+        return Err(CanonicalJsonError::Form(format!("it has more than {EVIDENCE_JSON_BYTES_MAX} bytes")));
+    }
+    let shape: Value = serde_json::from_slice(bytes).map_err(|error| CanonicalJsonError::Form(error.to_string()))?;
+    if shape.get("messages").is_some() {
+        return Ok(vec![from_canonical_json(bytes)?]);
+    }
+    let response: EvidenceResponse = match shape.get("data") {
+        None => from_canonical_json(bytes)?,
+        Some(_) => {
+            let envelope: Envelope<EvidenceResponse> = from_canonical_json(bytes)?;
+            let data = envelope.data.clone().filter(|data| envelope == Envelope::success(data.clone()));
+            data.ok_or_else(|| CanonicalJsonError::Form("its envelope is not that of a success".to_owned()))?
+        }
+    };
+    if response.evidence.iter().any(|view| view.checkable.chain_id != response.chain_id) {
+        return Err(CanonicalJsonError::Form("a piece is of another chain than the file says".to_owned()));
+    }
+    Ok(response.evidence)
+}
+
+/// Checks a piece as it was read from a file: that it proves what it shows, no more and no less.
+///
+/// # Errors
+///
+/// Says what does not hold.
+pub fn verify_evidence_view(view: &EvidenceView, genesis: &Genesis) -> Result<VerifiedEvidence, EvidenceError> {
+    let (expected, found) = (genesis.chain_id(), view.checkable.chain_id);
+    if found != expected {
+        return Err(EvidenceError::WrongChain { expected, found });
+    }
+    let evidence = view.evidence().map_err(EvidenceError::Form)?;
+    let verified = verify_evidence(&evidence, genesis)?;
+    match EvidenceView::new(expected, &genesis.validators, &evidence) {
+        Some(same) if same == *view => Ok(verified),
+        _ => Err(EvidenceError::Form("what stands beside the messages is not what they say".to_owned())),
+    }
 }
 
 /// Reads a receipt strictly: as nodes serve it, in the envelope of `tx receipt`, or in that of `transfer` and `tx wait`

@@ -7,5 +7,5 @@ mod contract;
 mod memory;
 
 pub use crate::document::state::Change;
-pub use contract::{BlockCommit, Head, StateReader, Store, StoreError};
+pub use contract::{BlockCommit, EvidenceList, Head, StateReader, Store, StoreError};
 pub use memory::MemoryStore;

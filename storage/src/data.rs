@@ -57,6 +57,12 @@ pub enum DataError {
         /// The version that was found.
         found: String,
     },
+    /// A chain store was moved aside before, and is still kept.
+    #[error("{path}: a chain store at fault is kept there already; move it away, it is not needed to run the node")]
+    Aside {
+        /// The directory.
+        path: PathBuf,
+    },
     /// `init` where there is one.
     #[error("{path}: there is a data directory already; a node is made once")]
     Exists {
@@ -104,6 +110,24 @@ impl DataDirectory {
     /// The directory of the chain store.
     pub fn chain(&self) -> PathBuf {
         self.path.join("chain")
+    }
+
+    /// Where a chain store at fault is kept, at most one.
+    pub fn chain_aside(&self) -> PathBuf {
+        self.path.join("chain.aside")
+    }
+
+    /// Moves the chain store aside, durably. It must not be open.
+    ///
+    /// # Errors
+    /// [`DataError::Aside`] when one is kept already, else when the system refuses.
+    pub fn set_chain_aside(&self) -> Result<(), DataError> {
+        let (chain, aside) = (self.chain(), self.chain_aside());
+        if aside.exists() {
+            return Err(DataError::Aside { path: aside });
+        }
+        std::fs::rename(&chain, &aside).map_err(|error| refused(&chain, "move aside", &error))?;
+        sync_directory(&self.path).map_err(|error| refused(&self.path, "sync", &error))
     }
 
     /// The directory of the vote journal.

@@ -8,7 +8,8 @@ use quorate_crypto::key::PublicKey;
 use quorate_crypto::sparse::{Bucket, Leaves};
 use quorate_protocol::document::{AssetCode, Block, Certificate, Genesis, Header, Proof};
 use quorate_protocol::id::{Height, TransactionId};
-use quorate_protocol::store::{BlockCommit, Head, StateReader, Store, StoreError};
+use quorate_protocol::pbft::evidence::Evidence;
+use quorate_protocol::store::{BlockCommit, EvidenceList, Head, StateReader, Store, StoreError};
 
 use crate::files::{Files, Handle};
 
@@ -23,6 +24,8 @@ pub enum Fault {
     Torn(usize),
     /// Reads fail.
     Read,
+    /// The program fails: the thread that writes panics.
+    Panic,
 }
 
 /// When which fault strikes. Clones share the plan; it starts without a fault.
@@ -55,7 +58,9 @@ impl Plan {
 
     /// The fault that meets a write or a sync now.
     fn on_write(&self) -> Option<Fault> {
-        self.meet(|fault| fault != Fault::Read)
+        let fault = self.meet(|fault| fault != Fault::Read);
+        assert!(fault != Some(Fault::Panic), "planned fault: panic");
+        fault
     }
 
     /// The fault that meets a read now.
@@ -85,7 +90,7 @@ fn failure(fault: Fault) -> Error {
     match fault {
         Fault::Full => Error::new(ErrorKind::StorageFull, "planned fault: no space left on device"),
         Fault::Read => Error::other("planned fault: read error"),
-        Fault::Write | Fault::Torn(_) => Error::other("planned fault: write error"),
+        Fault::Write | Fault::Torn(_) | Fault::Panic => Error::other("planned fault: write error"),
     }
 }
 
@@ -266,5 +271,13 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
         self.for_read()?.balances(account, max)
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        self.for_write()?.put_evidence(evidence)
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        self.for_read()?.evidence(bytes_max)
     }
 }

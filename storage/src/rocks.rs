@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use borsh::BorshDeserialize;
-use quorate_crypto::encode::decode;
+use quorate_crypto::encode::{decode, encode};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
 use quorate_crypto::sparse::{Bucket, Leaves};
@@ -20,7 +20,8 @@ use quorate_protocol::document::{
     AssetCode, Batch, Block, Body, Certificate, Genesis, Header, Position, Proof, StateKey,
 };
 use quorate_protocol::id::{ChainId, Height, TransactionId};
-use quorate_protocol::store::{BlockCommit, Change, Head, StateReader, Store, StoreError};
+use quorate_protocol::pbft::evidence::Evidence;
+use quorate_protocol::store::{BlockCommit, Change, EvidenceList, Head, StateReader, Store, StoreError};
 use rocksdb::{DB, DBRawIterator, ReadOptions, WriteBatch, WriteOptions};
 
 pub use crate::database::StoreOptions;
@@ -88,6 +89,21 @@ impl RocksStore {
             Ok(true)
         })?;
         *self.lock_uncertified() = heights;
+        Ok(())
+    }
+
+    /// Reads everything once, so that what the disk has damaged is found wherever it lies. Takes as long as reading all
+    /// files takes.
+    ///
+    /// # Errors
+    /// The first damage that is found.
+    pub fn check_all(&self) -> Result<(), StoreError> {
+        for family_of in Family::ALL {
+            let mut range = ReadOptions::default();
+            range.fill_cache(false);
+            range.set_readahead_size(1 << 20);
+            self.each(family_of, range, |_, _| Ok(true))?;
+        }
         Ok(())
     }
 
@@ -390,6 +406,32 @@ impl Store for RocksStore {
             Ok(true)
         })?;
         Ok(balances)
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        let key = schema::evidence_key(evidence);
+        if self.get(Family::Evidence, &key)?.is_some() {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        batch.put_cf(family(&self.db, Family::Evidence), key, encode(evidence));
+        self.write(batch, true)?;
+        Ok(true)
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        let (mut list, mut room) = (EvidenceList::default(), bytes_max);
+        self.each(Family::Evidence, ReadOptions::default(), |key, value| {
+            match room.checked_sub(value.len()) {
+                Some(left) => {
+                    room = left;
+                    list.pieces.push(schema::evidence_value(key, value)?);
+                }
+                None => list.left_out += 1,
+            }
+            Ok(true)
+        })?;
+        Ok(list)
     }
 }
 

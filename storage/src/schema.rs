@@ -12,7 +12,7 @@
 //! | `index` | `h`, header hash | height |
 //! | | `t`, transaction id | height and position, of executed transactions only |
 //! | `boundaries` | | nothing yet: blocks that end an epoch |
-//! | `evidence` | | nothing yet: conflicting signed messages |
+//! | `evidence` | epoch, consensus key, kind | two signed messages that exclude each other |
 //! | `metadata` | a word | chain, head, how far the index goes; heights that have no certificate |
 //!
 //! Heights are big-endian, so that blocks lie in their order. Every value says whose it is, so that one that was read from a wrong
@@ -24,6 +24,7 @@ use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
 use quorate_protocol::document::AssetCode;
 use quorate_protocol::id::{Height, TransactionId};
+use quorate_protocol::pbft::evidence::Evidence;
 use quorate_protocol::store::StoreError;
 
 /// A table: a column family of its own.
@@ -207,6 +208,26 @@ pub fn balance_code(account: &PublicKey, key: &[u8]) -> Result<AssetCode, StoreE
     let text = key.strip_prefix(account.as_bytes()).and_then(|code| std::str::from_utf8(code).ok());
     text.and_then(|text| AssetCode::new(text).ok())
         .ok_or_else(|| damaged("account", "a key of its balances is no asset code"))
+}
+
+/// The key of a piece of evidence: of one epoch, validator and kind there is one piece.
+pub fn evidence_key(evidence: &Evidence) -> [u8; 41] {
+    let mut key = [evidence.kind().code(); 41];
+    key[..8].copy_from_slice(&evidence.place().epoch.get().to_be_bytes());
+    key[8..40].copy_from_slice(evidence.accused().as_bytes());
+    key
+}
+
+/// Reads a piece of evidence.
+///
+/// # Errors
+/// When it is damaged, or belongs under another key.
+pub fn evidence_value(key: &[u8], bytes: &[u8]) -> Result<Evidence, StoreError> {
+    let evidence = decode(bytes).map_err(|error| damaged("evidence", format!("a piece cannot be decoded: {error}")))?;
+    if evidence_key(&evidence) == key {
+        return Ok(evidence);
+    }
+    Err(damaged("evidence", format!("a piece against {} lies under another key", evidence.accused())))
 }
 
 /// A value by height: kind, height, canonical bytes.

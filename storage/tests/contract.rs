@@ -7,10 +7,13 @@ use std::collections::BTreeMap;
 use common::*;
 use quorate_crypto::encode::encode;
 use quorate_crypto::hash::{Digest, sha256};
+use quorate_crypto::signed::Signed;
 use quorate_crypto::sparse::{Bucket, Leaves};
 use quorate_protocol::document::{Change, Proof};
-use quorate_protocol::id::{Height, TransactionId};
-use quorate_protocol::store::{MemoryStore, StateReader, Store, StoreError};
+use quorate_protocol::id::{Epoch, Height, Sequence, TransactionId, View};
+use quorate_protocol::pbft::evidence::Evidence;
+use quorate_protocol::pbft::message::{Ballot, Commit, Prepare};
+use quorate_protocol::store::{EvidenceList, MemoryStore, StateReader, Store, StoreError};
 use quorate_storage::faulty::{Fault, FaultyStore, Plan};
 use quorate_storage::rocks::{RocksStore, StoreOptions};
 use tempfile::TempDir;
@@ -86,6 +89,8 @@ contract! {
     certificates_are_added_and_missing_ones_listed
     balances_are_listed_in_the_order_of_the_codes
     readers_never_see_half_a_block
+    of_one_key_kind_and_epoch_the_first_piece_of_evidence_stays
+    evidence_beyond_the_bound_of_an_answer_is_counted
 }
 
 fn an_empty_store_holds_nothing_and_takes_no_block(store: &dyn Store) {
@@ -293,6 +298,57 @@ fn readers_never_see_half_a_block(store: &dyn Store) {
     assert_eq!(check_whole(store), BLOCKS);
 }
 
+fn ballot(epoch: u64, sequence: u64, digest: u8) -> Ballot {
+    Ballot { epoch: Epoch(epoch), view: View(2), sequence: Sequence(sequence), digest: sha256(&[digest]) }
+}
+
+/// Two PREPAREs of one key for one place.
+fn two_prepares(key: u64, epoch: u64, sequence: u64) -> Evidence {
+    let prepare = |digest| Signed::sign(Prepare(ballot(epoch, sequence, digest)), &sha256(b"chain"), &secret(key));
+    Evidence::Prepare(prepare(1), prepare(2))
+}
+
+fn two_commits(key: u64, epoch: u64, sequence: u64) -> Evidence {
+    let commit = |digest| Signed::sign(Commit(ballot(epoch, sequence, digest)), &sha256(b"chain"), &secret(key));
+    Evidence::Commit(commit(1), commit(2))
+}
+
+fn of_one_key_kind_and_epoch_the_first_piece_of_evidence_stays(store: &dyn Store) {
+    store.initialize(&genesis(0)).unwrap();
+    assert_eq!(store.evidence(usize::MAX), Ok(EvidenceList::default()));
+    let pieces = [two_prepares(1, 0, 7), two_prepares(2, 0, 7), two_commits(1, 0, 7), two_prepares(1, 1, 7)];
+    for piece in &pieces {
+        assert_eq!(store.put_evidence(piece), Ok(true));
+    }
+    for piece in &pieces {
+        assert_eq!(store.put_evidence(piece), Ok(false));
+    }
+    for sequence in 8..20 {
+        assert_eq!(store.put_evidence(&two_prepares(1, 0, sequence)), Ok(false), "it is bounded");
+    }
+    let list = store.evidence(usize::MAX).unwrap();
+    assert_eq!((list.pieces.len(), list.left_out), (pieces.len(), 0));
+    for piece in &pieces {
+        assert!(list.pieces.contains(piece), "{piece:?}");
+    }
+    let order = |piece: &Evidence| (piece.place().epoch, piece.accused(), piece.kind());
+    assert!(list.pieces.is_sorted_by_key(order));
+    grow(store, 1, 1);
+    assert_eq!(store.evidence(usize::MAX), Ok(list));
+}
+
+fn evidence_beyond_the_bound_of_an_answer_is_counted(store: &dyn Store) {
+    store.initialize(&genesis(0)).unwrap();
+    for key in 1..=5 {
+        store.put_evidence(&two_prepares(key, 0, 7)).unwrap();
+    }
+    let one = encode(&two_prepares(1, 0, 7)).len();
+    for (bytes, expected) in [(0, 0), (one - 1, 0), (one, 1), (5 * one - 1, 4), (5 * one, 5)] {
+        let list = store.evidence(bytes).unwrap();
+        assert_eq!((list.pieces.len(), list.left_out), (expected, 5 - expected), "{bytes} bytes");
+    }
+}
+
 #[test]
 fn a_planned_fault_strikes_when_it_should() {
     let plan = Plan::new();
@@ -309,6 +365,10 @@ fn a_planned_fault_strikes_when_it_should() {
     plan.strike_after(2, Fault::Read);
     assert!(store.head().is_ok() && store.block(Height(1)).is_ok() && store.head().is_err());
     assert!(store.state(&sha256(&encode(&1u8))).is_err() && store.sync().is_ok());
+    assert!(matches!(store.evidence(1), Err(StoreError::Io(_))));
+    plan.strike_after(0, Fault::Full);
+    assert!(matches!(store.put_evidence(&two_prepares(1, 0, 7)), Err(StoreError::Full(_))));
     plan.heal();
+    assert_eq!(store.evidence(usize::MAX), Ok(EvidenceList::default()));
     assert_eq!(check_whole(&store), 1);
 }

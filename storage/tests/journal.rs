@@ -157,6 +157,101 @@ fn trimming_keeps_what_is_above_and_what_is_carried_and_bounds_the_files() {
     assert!(!entries.contains(&vote(100, 100, 3000)));
 }
 
+/// What a view change leaves behind: megabytes that outlive every sequence number.
+fn large(id: u64, bytes: usize) -> Entry {
+    Entry { sequence: None, id, body: (0..bytes).map(|at| (at as u64 * id) as u8).collect() }
+}
+
+/// The program's own sizes, on a disk in memory.
+fn default_sized() -> (VolatileFiles, Journal<Entry>) {
+    let files = VolatileFiles::new();
+    Journal::create(Arc::new(files.clone()), key(), &[lasting(0)], Options::default()).unwrap();
+    let journal = default_whole(&files, 0).0;
+    (files, journal)
+}
+
+fn default_whole(files: &VolatileFiles, low: u64) -> (Journal<Entry>, Vec<Entry>) {
+    match Journal::open(Arc::new(files.clone()), key(), low, Options::default()).unwrap() {
+        Recovered::Whole { journal, entries } => (journal, entries),
+        Recovered::Amnesiac { reason } => panic!("amnesiac: {reason}"),
+    }
+}
+
+#[test]
+fn records_of_eight_mebibytes_come_back_and_take_part_in_trims() {
+    const LARGE: usize = 8 << 20;
+    let (files, mut journal) = default_sized();
+    let mut expected = vec![lasting(0)];
+    for id in 1..=5 {
+        let group = [large(id, LARGE), vote(id, 100 + id, 500)];
+        journal.append(&group).unwrap();
+        expected.extend(group);
+    }
+    let (mut journal, entries) = default_whole(&files, 0);
+    assert!(entries == expected, "{} of {} entries", entries.len(), expected.len());
+    let carry = [large(9, LARGE), large(10, LARGE)];
+    journal.trim(5, &carry).unwrap();
+    let (mut journal, entries) = default_whole(&files, 5);
+    assert!(entries.ends_with(&carry) && !entries.contains(&expected[1]));
+    journal.append(&[vote(6, 106, 500)]).unwrap();
+    files.crash(7);
+    let (_, entries) = default_whole(&files, 5);
+    assert_eq!(entries.last(), Some(&vote(6, 106, 500)));
+    assert!(entries.contains(&carry[0]) && entries.contains(&carry[1]));
+}
+
+/// A NEW-VIEW at the limits of n and L, with all its VIEW-CHANGEs, is one record.
+#[test]
+fn a_record_larger_than_a_segment_gets_a_segment_of_its_own_size() {
+    let (files, mut journal) = default_sized();
+    let record = large(1, 40 << 20);
+    journal.append(&[vote(1, 101, 500), record.clone(), vote(2, 102, 500)]).unwrap();
+    let (mut journal, entries) = default_whole(&files, 0);
+    assert!(entries.contains(&record) && entries.last() == Some(&vote(2, 102, 500)));
+    // It is carried as well; the segments of unusual size do not stay behind as spares.
+    journal.trim(2, std::slice::from_ref(&record)).unwrap();
+    journal.append(&[vote(3, 103, 500)]).unwrap();
+    let (_, entries) = default_whole(&files, 2);
+    assert!(entries.contains(&record) && entries.contains(&vote(3, 103, 500)));
+    let names = files.list().unwrap();
+    assert!(names.iter().filter(|name| name.starts_with("segment-")).count() <= 2, "{names:?}");
+    for name in names.iter().filter(|name| name.starts_with("spare-segment")) {
+        assert_eq!(files.read(name, u64::MAX).unwrap().len(), 16 << 20, "{name}");
+    }
+}
+
+#[test]
+fn a_carry_that_does_not_change_is_written_once_per_half_segment_of_votes_and_is_always_in_the_journal() {
+    let files = VolatileFiles::new();
+    let mut journal = created(&files);
+    // Larger than a segment: eight pages.
+    let carry = [large(7, 10 * PAGE_BYTES)];
+    let options = Options { record_bytes_max: 16 * PAGE_BYTES as u32, ..SMALL };
+    let reopen = |low| match Journal::<Entry>::open(Arc::new(files.clone()), key(), low, options).unwrap() {
+        Recovered::Whole { journal, entries } => (journal, entries),
+        Recovered::Amnesiac { reason } => panic!("amnesiac: {reason}"),
+    };
+    drop(std::mem::replace(&mut journal, reopen(0).0));
+    journal.append(&carry).unwrap();
+    let (mut births, mut last) = (0, String::new());
+    for height in 1..=400 {
+        journal.append(&[vote(height, height, 100)]).unwrap();
+        // Far more often than segments fill.
+        journal.trim(height, &carry).unwrap();
+        let newest = files.list().unwrap().into_iter().filter(|name| name.starts_with("segment-")).max().unwrap();
+        births += u64::from(newest != last);
+        last = newest;
+        if height % 50 == 0 {
+            let (reopened, entries) = reopen(height);
+            assert!(entries.contains(&carry[0]), "height {height}");
+            journal = reopened;
+        }
+    }
+    assert!(births <= 400 / 4 + 10, "{births} segments for 400 pages of votes, half a segment is 4 pages");
+    assert!(journal.bytes() <= 5 * (8 + 12 + 8) * PAGE_BYTES as u64, "{} bytes", journal.bytes());
+    assert!(files.list().unwrap().len() <= 16, "{:?}", files.list().unwrap());
+}
+
 #[test]
 fn spares_are_used_again_so_that_files_are_not_made_for_ever() {
     let files = VolatileFiles::new();

@@ -186,7 +186,7 @@ fn a_flipped_bit_in_a_sorted_file_is_reported_and_never_served() {
     drop(store);
     // Opening once more moves what is only in the log into sorted files.
     drop(RocksStore::open(directory.path(), few_files()).unwrap());
-    let (mut found, mut tried) = (0, 0);
+    let (mut found, mut looked, mut tried) = (0, 0, 0);
     for file in files(directory.path(), "sst") {
         let whole = fs::read(&file).unwrap();
         for part in 1..5 {
@@ -196,18 +196,21 @@ fn a_flipped_bit_in_a_sorted_file_is_reported_and_never_served() {
             copy(directory.path(), disk.path());
             fs::write(disk.path().join("db").join(file.file_name().unwrap()), damaged).unwrap();
             tried += 1;
-            found += usize::from(is_noticed(disk.path(), &blocks));
+            let (noticed, looked_through) = is_noticed(disk.path(), &blocks);
+            found += usize::from(noticed);
+            looked += usize::from(noticed && looked_through);
         }
     }
     // Some bytes carry nothing: padding, statistics.
     assert!(found * 2 > tried && tried >= 20, "{found} of {tried}");
+    assert!(looked * 5 >= found * 4, "{looked} of {found} by reading everything once");
 }
 
-/// Reads everything of a damaged store. True when something was reported as damaged; whatever is served must be right.
-fn is_noticed(directory: &Path, blocks: &[Option<quorate_protocol::document::Block>]) -> bool {
+/// Reads everything of a damaged store. Whether something was reported as damaged, and whether by looking through it; whatever is served must be right.
+fn is_noticed(directory: &Path, blocks: &[Option<quorate_protocol::document::Block>]) -> (bool, bool) {
     let store = match RocksStore::open(directory, few_files()) {
         Ok(store) => store,
-        Err(error) => return expect_corrupt(&error),
+        Err(error) => return (expect_corrupt(&error), true),
     };
     let mut noticed = false;
     let mut note = |error: StoreError| noticed |= expect_corrupt(&error);
@@ -223,7 +226,8 @@ fn is_noticed(directory: &Path, blocks: &[Option<quorate_protocol::document::Blo
     }
     store.each_state(&mut |_, _| {}).unwrap_or_else(&mut note);
     store.balances(&account(1), 10).map_or_else(&mut note, |found| assert_eq!(found.len(), 1));
-    noticed
+    // Reading everything once finds at least what reads of values find; filters and indexes are not read by it.
+    (noticed, store.check_all().is_err_and(|error| expect_corrupt(&error)))
 }
 
 fn expect_corrupt(error: &StoreError) -> bool {
@@ -255,6 +259,21 @@ fn two_processes_never_share_a_data_directory() {
     assert_eq!((again.chain(), again.journal()), (path.join("chain"), path.join("journal")));
     drop(again);
     assert!(matches!(DataDirectory::create(&path), Err(DataError::Exists { .. })));
+}
+
+#[test]
+fn one_chain_store_is_moved_aside_and_never_overwritten() {
+    let parent = tempfile::tempdir().unwrap();
+    let data = DataDirectory::create(parent.path().join("data")).unwrap();
+    assert!(matches!(data.set_chain_aside(), Err(DataError::Io { .. })), "there is none");
+    fs::create_dir(data.chain()).unwrap();
+    fs::write(data.chain().join("file"), b"the first").unwrap();
+    data.set_chain_aside().unwrap();
+    assert!(!data.chain().exists());
+    fs::create_dir(data.chain()).unwrap();
+    assert!(matches!(data.set_chain_aside(), Err(DataError::Aside { path }) if path == data.chain_aside()));
+    assert_eq!(fs::read(data.chain_aside().join("file")).unwrap(), b"the first");
+    assert!(data.chain().exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod block;
 mod duration;
+pub mod evidence;
 pub mod external;
 pub mod status;
 pub mod transfer;
@@ -86,6 +87,8 @@ pub enum Command {
     Validators(validators::Validators),
     /// Show how the nodes are
     Status(status::Status),
+    /// List evidence against validators that signed two things that exclude each other, or verify it offline
+    Evidence(evidence::Evidence),
     /// Verify a receipt offline, against a genesis file only
     Verify(verify::Verify),
     /// Run quorate-node with these arguments

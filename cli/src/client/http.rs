@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quorate_crypto::encode::BoundedBytes;
+use quorate_protocol::api::evidence::{EVIDENCE_ANSWER_BYTES_MAX, EvidenceResponse};
 use quorate_protocol::api::http::{
     AccountResponse, BORSH_MEDIA_TYPE, BlockResponse, ConsensusResponse, StatusResponse, SubmitRequest, SubmitResponse,
     TransactionResponse, ValidatorsResponse,
@@ -20,6 +21,8 @@ use crate::exit::{Exit, Failure};
 
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
+/// The longest answer with evidence, in bytes: hex takes two digits a byte, and there is room for what stands beside it.
+const EVIDENCE_JSON_BYTES_MAX: u64 = 3 * EVIDENCE_ANSWER_BYTES_MAX as u64;
 /// The longest header of an answer, in bytes.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 /// How long a connection may take.
@@ -158,6 +161,14 @@ impl Node {
         self.get("/v1/validators")
     }
 
+    /// What the node holds against validators, not yet verified.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn evidence(&self) -> Result<EvidenceResponse, CallError> {
+        self.get_up_to("/v1/evidence", EVIDENCE_JSON_BYTES_MAX)
+    }
+
     /// An account.
     ///
     /// # Errors
@@ -211,30 +222,33 @@ impl Node {
         let url = format!("{}/v1/transactions?wait={wait}&timeout={}", self.url, patience.as_millis());
         let request = self.agent.post(url).header("content-type", BORSH_MEDIA_TYPE);
         let response = request.config().timeout_global(Some(patience + ANSWER_TIMEOUT)).build().send(list);
-        read(response.map_err(call_error)?)
+        read(response.map_err(call_error)?, ANSWER_BYTES_MAX)
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.get_up_to(path, ANSWER_BYTES_MAX)
+    }
+
+    fn get_up_to<T: DeserializeOwned>(&self, path: &str, bytes_max: u64) -> Result<T, CallError> {
         let request = self.agent.get(format!("{}{path}", self.url));
         let response = request.config().timeout_global(Some(ANSWER_TIMEOUT)).build().call();
-        read(response.map_err(call_error)?)
+        read(response.map_err(call_error)?, bytes_max)
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, timeout: Duration) -> Result<T, CallError> {
         let request = self.agent.post(format!("{}{path}", self.url));
         let response = request.config().timeout_global(Some(timeout)).build().send_json(body);
-        read(response.map_err(call_error)?)
+        read(response.map_err(call_error)?, ANSWER_BYTES_MAX)
     }
 }
 
-fn read<T: DeserializeOwned>(mut response: Response<Body>) -> Result<T, CallError> {
+fn read<T: DeserializeOwned>(mut response: Response<Body>, bytes_max: u64) -> Result<T, CallError> {
     let status = response.status();
     let retry_after = retry_after(&response);
-    let body =
-        response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(|error| match error {
-            ureq::Error::BodyExceedsLimit(_) => CallError::Nonsense(format!("longer than {ANSWER_BYTES_MAX} bytes")),
-            other => CallError::Lost(other.to_string()),
-        })?;
+    let body = response.body_mut().with_config().limit(bytes_max).read_to_vec().map_err(|error| match error {
+        ureq::Error::BodyExceedsLimit(_) => CallError::Nonsense(format!("longer than {bytes_max} bytes")),
+        other => CallError::Lost(other.to_string()),
+    })?;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| CallError::Nonsense(error.to_string()));
     }

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod block;
 mod context;
+pub mod evidence;
 pub mod external;
 pub mod status;
 pub mod transfer;
@@ -16,6 +17,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 pub use self::context::Context;
+use crate::arguments::evidence::{Evidence, EvidenceCommand};
 use crate::arguments::{Arguments, Command, Format};
 use crate::exit::{Exit, Failure};
 use crate::output::Printer;
@@ -41,6 +43,9 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
     if let Command::Verify(verify) = &arguments.command {
         return verify::run(verify, global, printer);
     }
+    if let Command::Evidence(Evidence { command: Some(EvidenceCommand::Verify(file)) }) = &arguments.command {
+        return evidence::verify(file, global, printer);
+    }
     let context = Context::new(global, printer)?;
     match &arguments.command {
         Command::Transfer(transfer) => transfer::run(transfer, &context),
@@ -49,6 +54,7 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
         Command::Block(block) => block::run(block, &context),
         Command::Validators(_) => validators::run(&context),
         Command::Status(_) => status::run(&context),
+        Command::Evidence(_) => evidence::list(&context),
         Command::Verify(_) | Command::Node(_) | Command::Testnet(_) => Ok(Exit::Success),
     }
 }

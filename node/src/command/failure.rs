@@ -1,7 +1,7 @@
 //! What a command ends with when it cannot do what it was asked.
 
 use crate::home::HomeError;
-use crate::node::StartError;
+use crate::open::StartError;
 
 /// Exit code of a bad configuration, genesis or key file.
 const EXIT_CONFIG: u8 = 10;
@@ -31,7 +31,9 @@ impl From<HomeError> for Failure {
     fn from(error: HomeError) -> Failure {
         match error {
             HomeError::Config(_) | HomeError::Genesis { .. } | HomeError::NoValidator { .. } => Failure::config(error),
-            HomeError::Data(_) | HomeError::Journal(_) | HomeError::Store(_) => Failure::internal(error),
+            HomeError::Data(_) | HomeError::Journal(_) | HomeError::Store(_) | HomeError::Repair(_) => {
+                Failure::internal(error)
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! | file | paths |
 //! |---|---|
 //! | `submit` | `POST /v1/transactions` |
-//! | `reads` | transactions, receipts, accounts, blocks, genesis |
+//! | `reads` | transactions, receipts, accounts, blocks, genesis, evidence |
 //! | `status` | status, consensus, validators, livez, readyz, version |
 //! | `problem` | every error, as a problem document |
 //! | `load` | how much may be in work at once |

@@ -11,6 +11,7 @@ use quorate_crypto::encode::decode;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
 use quorate_protocol::api::Code;
+use quorate_protocol::api::evidence::{EVIDENCE_ANSWER_BYTES_MAX, EvidenceResponse};
 use quorate_protocol::api::http::{
     AccountResponse, BalanceView, BatchView, BlockResponse, PositionView, TransactionResponse, TransactionStatus,
 };
@@ -32,6 +33,12 @@ const HASH_DIGITS: usize = 64;
 /// `GET /v1/genesis`
 pub async fn genesis(State(api): State<Arc<Api>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], api.genesis_json.clone())
+}
+
+/// `GET /v1/evidence`
+pub async fn evidence(State(api): State<Arc<Api>>) -> Result<Json<EvidenceResponse>, Refusal> {
+    let list = api.store.evidence(EVIDENCE_ANSWER_BYTES_MAX)?;
+    Ok(Json(EvidenceResponse::new(api.identity.chain_id, api.validators(), list)))
 }
 
 /// `GET /v1/transactions/{id}`

@@ -17,6 +17,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/consensus", get(status::consensus))
         .route("/v1/validators", get(status::validators))
+        .route("/v1/evidence", get(reads::evidence))
         .route("/v1/genesis", get(reads::genesis))
         .route("/v1/transactions", post(submit::submit))
         .route("/v1/transactions/{id}", get(reads::transaction))

@@ -51,6 +51,7 @@ pub use frame::{Class, FRAME_VERSION, Frame, FrameError, PAYLOAD_BYTES_MAX};
 pub use handle::NetworkHandle;
 pub use libp2p::Multiaddr;
 pub use peer::NetworkCounts;
+pub(crate) use transport::port as tcp_port;
 
 use dialer::{Backoff, Dial, Dialer};
 use events::EventSender;

@@ -53,7 +53,7 @@ pub(super) fn multiaddr(address: SocketAddr) -> Multiaddr {
 }
 
 /// The TCP port of a multiaddress.
-pub(super) fn port(address: &Multiaddr) -> Option<u16> {
+pub(crate) fn port(address: &Multiaddr) -> Option<u16> {
     address.iter().find_map(|part| match part {
         multiaddr::Protocol::Tcp(port) => Some(port),
         _ => None,

@@ -7,7 +7,8 @@ use quorate_crypto::encode::decode;
 use quorate_crypto::key::random_seed;
 use quorate_crypto::signature::Verifier;
 use quorate_crypto::signed::Verified;
-use quorate_protocol::replica::{PeerMessage, SyncMessage};
+use quorate_protocol::pool::Door;
+use quorate_protocol::replica::{PeerMessage, RepairMessage, SyncMessage};
 use tracing::debug;
 
 use super::edge::Edge;
@@ -65,7 +66,13 @@ fn verify_frames(edge: &Edge, frames: Vec<ReceivedFrame>, verifier: &mut Verifie
     for frame in frames {
         match decode::<PeerMessage>(&frame.payload) {
             Ok(PeerMessage::Sync(SyncMessage::Claims(claims))) if frame.class == Class::Transactions => {
-                transactions::verify_claims(edge, frame, claims.into_inner(), verifier);
+                let door = Door::Claim(frame.from);
+                transactions::verify_bodies(edge, frame, door, claims.into_inner(), verifier);
+            }
+            Ok(PeerMessage::Sync(SyncMessage::Repair(RepairMessage::PendingBodies(bodies))))
+                if frame.class == Class::Transactions =>
+            {
+                transactions::verify_bodies(edge, frame, Door::Gossip, bodies.into_inner(), verifier);
             }
             // A class has its own queue and bounds: nothing may pass in the name of another.
             Ok(message) if class_of(&message) != frame.class => {

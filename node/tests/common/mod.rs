@@ -5,18 +5,26 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use quorate_crypto::encode::{BoundedVec, encode};
 use quorate_crypto::key::SecretKey;
+use quorate_crypto::signed::Signed;
 use quorate_node::config::{NodeConfig, Peer};
 use quorate_node::home::{Home, NewHome, create};
 use quorate_node::node::Node;
 use quorate_protocol::document::genesis::{GENESIS_VERSION, GenesisAsset, GenesisBalance, GenesisMember};
 use quorate_protocol::document::{
-    AssetCode, Genesis, Operation, Parameters, Role, Roles, Scale, SignedTransaction, Transaction, Validator,
-    ValidatorSet,
+    AssetCode, Batch, Body, Certificate, Genesis, Operation, Parameters, Proof, Role, Roles, Scale, SignedTransaction,
+    Transaction, Validator, ValidatorSet,
 };
+use quorate_protocol::id::{Epoch, Sequence, View};
+use quorate_protocol::ledger::Ledger;
+use quorate_protocol::pbft::message::{Ballot, Commit};
+use quorate_protocol::store::{BlockCommit, Store};
+use quorate_storage::rocks::{RocksStore, StoreOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -195,4 +203,45 @@ pub fn cluster(n: u8) -> (Chain, Vec<Node>) {
     }
     nodes.reverse();
     (chain, nodes)
+}
+
+/// Where a node listens, to start it again in the same place.
+pub fn addresses(node: &Node) -> (SocketAddr, SocketAddr) {
+    let text = node.p2p_address().to_string();
+    let port = text.rsplit('/').next().and_then(|port| port.parse().ok()).expect("a port");
+    (node.api_address(), SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// A transaction that is executed, with its receipt's height.
+pub fn commit(node: &Node, transaction: &SignedTransaction) -> u64 {
+    let reply = submit(node.api_address(), "?wait=committed&timeout=15000", transaction);
+    assert_eq!((reply.status, &reply.json()["status"]), (200, &"applied".into()), "{reply:?}");
+    reply.json()["height"].as_u64().expect("a height")
+}
+
+pub fn status(node: &Node) -> Value {
+    get(node.api_address(), "/v1/status").json()
+}
+
+pub fn chain_folder(chain: &Chain, index: usize) -> PathBuf {
+    chain.home(index).data().join("chain")
+}
+
+/// Gives a stopped node a next block that nobody ordered: sound in itself, and not the chain's.
+pub fn fork(chain: &Chain, index: usize, salt: u64, certified: bool) -> u64 {
+    let store = RocksStore::open(&chain_folder(chain, index), StoreOptions::default()).expect("a store");
+    let mut ledger = Ledger::open(&chain.genesis, &store).expect("a ledger");
+    let body: Body = Arc::new(chain.transfer(1_000, salt));
+    let time = ledger.head().time + 1;
+    let batch = Batch { time, ids: BoundedVec::try_from(vec![body.id()]).expect("one") };
+    let executed = ledger.execute(&store, &batch, &[body], false).expect("a block");
+    let height = executed.block.header.height;
+    let ballot = Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence::from(height), digest: batch.digest() };
+    let vote = Signed::sign(Commit(ballot), &chain.genesis.chain_id(), &chain.consensus[index]);
+    let proof = match certified {
+        true => Proof::Certificate(Certificate::default()),
+        false => Proof::Commits(BoundedVec::try_from(vec![vote]).expect("one")),
+    };
+    store.append(&BlockCommit { block: executed.block, proof, changes: executed.changes }).expect("appended");
+    height.get()
 }

@@ -222,6 +222,11 @@ impl Engine {
         self.state.executed
     }
 
+    /// Whether the current view proposes this sequence for the first time, not again by its NEW-VIEW.
+    pub fn is_fresh(&self, sequence: Sequence) -> bool {
+        sequence > self.view_max()
+    }
+
     /// The highest block whose execution was asked for.
     pub fn delivered(&self) -> Height {
         self.state.delivered

@@ -34,13 +34,14 @@ impl Pool {
     /// Takes in a transaction that is signed, of this chain, and of a member. `head_time` is the time of the latest
     /// executed block, in Unix milliseconds.
     ///
-    /// A known transaction that comes as a claim moves to the head of its sender's queue, behind earlier claims.
+    /// A transaction that comes as a claim moves to the head of its sender's queue, behind earlier claims, known or not,
+    /// and has a place in any case.
     ///
     /// # Errors
     ///
     /// `too_large` when the chain allows no such transaction, `expired` or `valid_until_too_far` by the later of the
     /// head's time and the local clock, `sender_quota` when its
-    /// sender has its share of the pool, `pool_full` when the pool or the validator's places for claims are full.
+    /// sender has its share of the pool, `pool_full` when the pool is full.
     pub fn admit(
         &mut self,
         now: Now,
@@ -57,8 +58,8 @@ impl Pool {
             return Ok(Admitted::Executed);
         }
         if let Some(&slot) = self.by_id.get(&id) {
-            if let Door::Claim(_) = door {
-                self.promote(slot);
+            if let Door::Claim(validator) = door {
+                self.claim(now.monotonic, validator, slot);
             }
             return Ok(Admitted::Known);
         }
@@ -66,8 +67,15 @@ impl Pool {
         self.set_order_time(reference);
         self.check_validity(reference, head_time, transaction.transaction().valid_until, door)?;
         let body: Body = Arc::new(transaction);
-        let place = self.place_for(now, &body, door)?;
-        self.insert(now.monotonic, body, place, matches!(door, Door::Claim(_)));
+        let place = match (self.check_room(&body), door) {
+            (Ok(()), _) => Place::Common,
+            (Err(_), Door::Claim(_)) => Place::Claim,
+            (Err(code), _) => return Err(code),
+        };
+        let slot = self.insert(now.monotonic, body, place);
+        if let Door::Claim(validator) = door {
+            self.claim(now.monotonic, validator, slot);
+        }
         Ok(Admitted::New)
     }
 
@@ -85,20 +93,18 @@ impl Pool {
             }
             return Err(Code::Expired);
         }
-        let margin = if door == Door::Client { self.config.clock_skew_max } else { 0 };
-        if valid_until - reference > self.config.validity_window.saturating_sub(margin) {
+        let (window, skew) = (self.config.validity_window, self.config.clock_skew_max);
+        let ahead_max = match door {
+            Door::Client => window.saturating_sub(skew),
+            Door::Gossip => window,
+            // What another correct node has admitted by its own clock, or by the time of a block not executed here yet:
+            // it waits here until it may be proposed. Refusing it would be leaving out a claim later on.
+            Door::Claim(_) => window.saturating_add(skew.saturating_mul(2)),
+        };
+        if valid_until - reference > ahead_max {
             return Err(Code::ValidUntilTooFar);
         }
         Ok(())
-    }
-
-    /// A common place, or else one of the claiming validator's.
-    fn place_for(&mut self, now: Now, body: &Body, door: Door) -> Result<Place, Code> {
-        match (self.check_room(body), door) {
-            (Ok(()), _) => Ok(Place::Common),
-            (Err(_), Door::Claim(validator)) => self.claim_place(now.monotonic, validator, body.transaction().sender),
-            (Err(code), _) => Err(code),
-        }
     }
 
     fn check_room(&self, body: &Body) -> Result<(), Code> {

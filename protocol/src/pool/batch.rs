@@ -75,7 +75,8 @@ impl Pool {
                 continue;
             }
             self.entries[slot].mark = None;
-            if self.entries[slot].place == Place::Lent {
+            if self.entries[slot].place == Place::Claim && self.entries[slot].claimants == 0 {
+                self.note_gone(slot);
                 self.remove(now.monotonic, slot);
             } else {
                 self.refresh(slot);
@@ -97,9 +98,13 @@ impl Pool {
             let sender = self.entries[slot].sender;
             if position.outcome == Outcome::Skipped(SkipReason::NotAMember) {
                 self.remove_all_of(now.monotonic, sender);
-            } else {
-                self.remove(now.monotonic, slot);
+                self.forgive_accepted();
+                continue;
             }
+            if let Outcome::Skipped(_) = position.outcome {
+                self.note_gone(slot);
+            }
+            self.remove(now.monotonic, slot);
         }
         self.settle_marks(now, sequence, positions);
     }
@@ -125,6 +130,7 @@ impl Pool {
         let range = (sender, u64::MIN, Slot::MIN)..=(sender, u64::MAX, Slot::MAX);
         let slots: Vec<Slot> = self.arrivals.range(range).map(|&(_, _, slot)| slot).collect();
         for slot in slots {
+            self.note_gone(slot);
             self.remove(now, slot);
         }
     }
@@ -139,6 +145,7 @@ impl Pool {
                 break;
             }
             expired.push(self.entries[slot].body.id());
+            self.note_gone(slot);
             self.remove(now.monotonic, slot);
         }
         expired

@@ -1,8 +1,9 @@
 //! Claims: each sender's oldest pending transaction, and the places that every validator has for its own.
 
+use super::claimants::bit;
+use super::order::Rank;
 use super::slab::Slot;
 use super::state::{Place, Pool, Round};
-use crate::api::code::Code;
 use crate::document::Body;
 use crate::id::{Epoch, NodeIndex, TransactionId, View};
 use crate::time::{Instant, Now};
@@ -38,8 +39,10 @@ impl Pool {
     /// Claims to send to the primary of `view` now, at most `max`, oldest first; they count as sent from now on.
     ///
     /// Due is what has been its sender's oldest for `forward_timeout`, is in no proposal, and has not been sent in
-    /// this view, or not since the link to its primary came back.
+    /// this view, or not since the link to its primary came back. No more are open in a view than the primary has places
+    /// for: the next is sent when one has left.
     pub fn claims_due(&mut self, now: Now, view: (Epoch, View), max: usize) -> Vec<Body> {
+        self.begin_claims(view);
         let round = self.round_of(view);
         let timeout = self.config.forward_timeout;
         let is_due = |slot: &Slot| {
@@ -47,14 +50,26 @@ impl Pool {
             let waited = now.monotonic.saturating_since(self.senders[entry.sender].oldest_since);
             waited >= timeout && entry.mark.is_none() && entry.sent.is_none_or(|(sent, _)| sent != round)
         };
-        let due: Vec<Slot> = self.claim_slots().filter(is_due).take(max).collect();
+        let again = self.open_claims.values().copied().filter(is_due);
+        let room = self.config.claims_max.saturating_sub(self.open_claims.len());
+        let is_open = |slot: &Slot| self.open_claims.contains_key(&self.entries[*slot].arrival);
+        let fresh = self.claim_slots().filter(|slot| !is_open(slot)).filter(is_due).take(room);
+        let due: Vec<Slot> = again.chain(fresh).take(max).collect();
         let mut bodies = Vec::with_capacity(due.len());
         for slot in due {
             let entry = &mut self.entries[slot];
             entry.sent = Some((round, now.monotonic));
+            self.open_claims.insert(entry.arrival, slot);
             bodies.push(entry.body.clone());
         }
         bodies
+    }
+
+    /// Claims sent to another primary count no longer.
+    pub(super) fn begin_claims(&mut self, view: (Epoch, View)) {
+        if self.claims_view.replace(view) != Some(view) {
+            self.open_claims.clear();
+        }
     }
 
     /// When [`Pool::claims_due`] has something to send in `view`, if nothing changes before. Walks over all claims
@@ -85,27 +100,63 @@ impl Pool {
         self.oldest.values().take(self.config.claims_max).copied()
     }
 
-    /// A claimed transaction goes to the head of its sender's queue, behind earlier claims.
-    pub(super) fn promote(&mut self, slot: Slot) {
-        if self.entries[slot].rank.is_claimed() {
+    /// A validator claims a pending transaction: it goes to the head of its sender's queue, behind earlier claims.
+    ///
+    /// Each validator has one claim per sender and so many in all, whatever the transactions' places are; otherwise one
+    /// liar could put a whole queue before another's claim, or let go of what another claims too. A newer one takes the
+    /// place of an older one of the same sender, else of one that a proposal has, else of the oldest. An honest node
+    /// loses nothing by that: it claims anew only when what it claimed has left its pool.
+    pub(super) fn claim(&mut self, now: Instant, validator: NodeIndex, slot: Slot) {
+        let sender = self.entries[slot].sender;
+        let earlier = self.claimed.get(&(validator, sender)).copied();
+        if earlier == Some(slot) || bit(validator) == 0 {
             return;
         }
-        self.withdraw(slot);
-        self.entries[slot].rank = self.claim_rank();
-        self.refresh(slot);
+        self.claimed.insert((validator, sender), slot);
+        self.entries[slot].claimants |= bit(validator);
+        if !self.entries[slot].rank.is_claimed() {
+            self.next_claim += 1;
+            self.set_rank(slot, Rank::claimed(self.next_claim));
+        }
+        if let Some(earlier) = earlier.or_else(|| self.claim_in_excess(validator, slot)) {
+            self.disclaim(now, validator, earlier);
+        }
     }
 
-    /// Finds one of the validator's places. It has one per sender, so a newer claim displaces an older one.
-    pub(super) fn claim_place(&mut self, now: Instant, validator: NodeIndex, sender: PublicKey) -> Result<Place, Code> {
-        let displaced = self.by_key.get(&sender).and_then(|&sender| self.places.remove(&(validator, sender)));
-        if let Some(slot) = displaced {
-            self.entries[slot].place = Place::Lent;
-            if self.entries[slot].mark.is_none() {
+    fn claim_in_excess(&self, validator: NodeIndex, newest: Slot) -> Option<Slot> {
+        let all = self.claimed.range((validator, Slot::MIN)..=(validator, Slot::MAX)).map(|(_, &slot)| slot);
+        if all.clone().count() <= self.config.claims_max {
+            return None;
+        }
+        let entry = |slot: &Slot| &self.entries[*slot];
+        all.filter(|slot| *slot != newest).min_by_key(|slot| (entry(slot).mark.is_none(), entry(slot).rank))
+    }
+
+    /// A validator claims this transaction no longer.
+    fn disclaim(&mut self, now: Instant, validator: NodeIndex, slot: Slot) {
+        let entry = &mut self.entries[slot];
+        entry.claimants &= !bit(validator);
+        let (sender, arrival) = (entry.sender, entry.arrival);
+        if self.claimed.get(&(validator, sender)) == Some(&slot) {
+            self.claimed.remove(&(validator, sender));
+        }
+        let entry = &self.entries[slot];
+        if entry.claimants != 0 {
+            return;
+        }
+        match (entry.place, entry.mark) {
+            (Place::Common, _) => self.set_rank(slot, Rank::arrived(arrival)),
+            (Place::Claim, Some(_)) => {}
+            (Place::Claim, None) => {
+                self.note_gone(slot);
                 self.remove(now, slot);
             }
-        } else if self.places.range((validator, Slot::MIN)..=(validator, Slot::MAX)).count() >= self.config.claims_max {
-            return Err(Code::PoolFull);
         }
-        Ok(Place::Claim(validator))
+    }
+
+    fn set_rank(&mut self, slot: Slot, rank: Rank) {
+        self.withdraw(slot);
+        self.entries[slot].rank = rank;
+        self.refresh(slot);
     }
 }

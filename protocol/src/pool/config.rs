@@ -1,5 +1,6 @@
 //! What the pool is told once.
 
+use super::state::Load;
 use crate::document::parameters::Parameters;
 use crate::limits;
 use crate::time::UnixMillis;
@@ -18,6 +19,10 @@ pub struct PoolConfig {
     pub claims_max: usize,
     /// Most canonical bytes of one transaction; no more than a batch takes.
     pub transaction_bytes_max: usize,
+    /// Most transactions of a batch.
+    pub batch_count_max: usize,
+    /// Most canonical bytes of a batch's transactions.
+    pub batch_bytes_max: usize,
     /// How far `valid_until` may lie above a batch's time, in milliseconds.
     pub validity_window: UnixMillis,
     /// By how much a client's door admits less than the window, in milliseconds.
@@ -36,9 +41,17 @@ impl PoolConfig {
             sender_share: limits::POOL_SENDER_SHARE,
             claims_max: limits::CLAIMS_MAX,
             transaction_bytes_max: parameters.transaction_bytes_max as usize,
+            batch_count_max: parameters.batch_count_max as usize,
+            batch_bytes_max: parameters.batch_bytes_max as usize,
             validity_window: parameters.validity_window_ms,
             clock_skew_max: parameters.clock_skew_max_ms,
             forward_timeout: parameters.forward_timeout(),
         }
+    }
+
+    /// Whether a batch of this load could have taken any one transaction more (PROTOCOL 5.6).
+    pub(super) fn has_room(&self, load: Load) -> bool {
+        load.count < self.batch_count_max
+            && load.bytes < self.batch_bytes_max.saturating_sub(self.transaction_bytes_max)
     }
 }

@@ -27,6 +27,11 @@ impl<T> Slab<T> {
         slot
     }
 
+    /// What `slot` holds, if anything.
+    pub(super) fn get(&self, slot: Slot) -> Option<&T> {
+        self.values.get(slot as usize).and_then(Option::as_ref)
+    }
+
     /// Takes out what `slot` holds.
     pub(super) fn remove(&mut self, slot: Slot) -> T {
         let value = self.values[slot as usize].take().expect("an index names a value that is held");

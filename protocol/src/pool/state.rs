@@ -1,6 +1,9 @@
 //! What the pool holds and how its parts stay in step.
 
+use super::arrivals::Arrivals;
+use super::claimants::claimants;
 use super::config::PoolConfig;
+use super::fairness::Watch;
 use super::order::{FairOrder, Rank};
 use super::slab::{Slab, Slot};
 use crate::document::Body;
@@ -36,10 +39,8 @@ impl Load {
 pub(super) enum Place {
     /// The pool's own bounds and its sender's share.
     Common,
-    /// One of this validator's places for claims.
-    Claim(NodeIndex),
-    /// None: it gave its claim place to a newer claim while it was marked, and leaves when the mark goes.
-    Lent,
+    /// The places for claims of those who claim it. When none does any more it leaves, at once or when its mark goes.
+    Claim,
 }
 
 /// A claim's latest sending: in which view, and whether after the link to the primary came back.
@@ -58,6 +59,8 @@ pub(super) struct Entry {
     pub(super) arrived: Instant,
     pub(super) rank: Rank,
     pub(super) place: Place,
+    /// The validators whose claim on its sender it is, as a bitmap.
+    pub(super) claimants: u32,
     /// The slot of the order whose proposal names it.
     pub(super) mark: Option<Sequence>,
     /// Whether the fair order holds it.
@@ -90,6 +93,7 @@ pub struct Pool {
     pub(super) by_id: HashMap<TransactionId, Slot>,
     pub(super) senders: Slab<Sender>,
     pub(super) by_key: HashMap<PublicKey, Slot>,
+    pub(super) by_arrival: Arrivals,
     /// All pending transactions of each sender by arrival.
     pub(super) arrivals: BTreeSet<(Slot, u64, Slot)>,
     /// Each sender's oldest pending transaction, under its arrival: the claims.
@@ -103,15 +107,21 @@ pub struct Pool {
     pub(super) marks: BTreeMap<Sequence, Vec<TransactionId>>,
     /// Marked ids that are not pending here, so that they are not proposed a second time if they arrive.
     pub(super) foreign_marks: HashMap<TransactionId, Sequence>,
-    pub(super) places: BTreeMap<(NodeIndex, Slot), Slot>,
+    /// What each validator claims: one transaction of a sender, its newest claim.
+    pub(super) claimed: BTreeMap<(NodeIndex, Slot), Slot>,
     pub(super) common: Load,
     pub(super) total: Load,
     pub(super) executed: ExecutedIds,
     next_arrival: u64,
-    next_claim: u64,
+    pub(super) next_claim: u64,
     /// Newest `valid_until` of what came too late by the local clock.
     pub(super) turned_away: UnixMillis,
     pub(super) link_round: Option<Round>,
+    /// Claims of this node that were sent in the view of `claims_view` and are pending still, by arrival.
+    pub(super) open_claims: BTreeMap<u64, Slot>,
+    pub(super) claims_view: Option<(Epoch, View)>,
+    /// What this node has seen of the primary; none while it judges nobody.
+    pub(super) watch: Option<Watch>,
 }
 
 impl Pool {
@@ -124,6 +134,7 @@ impl Pool {
             by_id: HashMap::new(),
             senders: Slab::new(),
             by_key: HashMap::new(),
+            by_arrival: Arrivals::default(),
             arrivals: BTreeSet::new(),
             oldest: BTreeMap::new(),
             expiry: BTreeSet::new(),
@@ -132,7 +143,7 @@ impl Pool {
             ready: Load::default(),
             marks: BTreeMap::new(),
             foreign_marks: HashMap::new(),
-            places: BTreeMap::new(),
+            claimed: BTreeMap::new(),
             common: Load::default(),
             total: Load::default(),
             executed,
@@ -140,6 +151,9 @@ impl Pool {
             next_claim: 0,
             turned_away: 0,
             link_round: None,
+            open_claims: BTreeMap::new(),
+            claims_view: None,
+            watch: None,
         }
     }
 
@@ -185,33 +199,29 @@ impl Pool {
     }
 
     /// Adds a transaction that is not pending yet.
-    pub(super) fn insert(&mut self, arrived: Instant, body: Body, place: Place, claimed: bool) -> Slot {
+    pub(super) fn insert(&mut self, arrived: Instant, body: Body, place: Place) -> Slot {
         let id = body.id();
         let valid_until = body.transaction().valid_until;
         let arrival = self.next_arrival;
         self.next_arrival += 1;
         let sender = self.sender_slot(body.transaction().sender, arrival, arrived);
-        let rank = if claimed { self.claim_rank() } else { Rank::arrived(arrival) };
+        let rank = Rank::arrived(arrival);
         let mark = self.take_foreign_mark(&id);
         let bytes = body.size();
-        let slot =
-            self.entries.insert(Entry { body, sender, arrival, arrived, rank, place, mark, ready: false, sent: None });
+        let (claimants, ready, sent) = (0, false, None);
+        let entry = Entry { body, sender, arrival, arrived, rank, place, claimants, mark, ready, sent };
+        let slot = self.entries.insert(entry);
         self.by_id.insert(id, slot);
+        self.by_arrival.push(arrival, slot);
         self.arrivals.insert((sender, arrival, slot));
         if self.senders[sender].oldest == arrival {
             self.oldest.insert(arrival, slot);
         }
         self.expiry.insert((valid_until, slot));
         self.total.add(bytes);
-        match place {
-            Place::Common => {
-                self.common.add(bytes);
-                self.senders[sender].load.add(bytes);
-            }
-            Place::Claim(validator) => {
-                self.places.insert((validator, sender), slot);
-            }
-            Place::Lent => {}
+        if place == Place::Common {
+            self.common.add(bytes);
+            self.senders[sender].load.add(bytes);
         }
         self.refresh(slot);
         slot
@@ -223,22 +233,28 @@ impl Pool {
         let entry = self.entries.remove(slot);
         let bytes = entry.body.size();
         self.by_id.remove(&entry.body.id());
+        self.by_arrival.leave(|number, slot| is_there(&self.entries, number, slot));
         self.arrivals.remove(&(entry.sender, entry.arrival, slot));
         self.expiry.remove(&(entry.valid_until(), slot));
         self.total.subtract(bytes);
-        match entry.place {
-            Place::Common => {
-                self.common.subtract(bytes);
-                self.senders[entry.sender].load.subtract(bytes);
-            }
-            Place::Claim(validator) => {
-                self.places.remove(&(validator, entry.sender));
-            }
-            Place::Lent => {}
+        if entry.place == Place::Common {
+            self.common.subtract(bytes);
+            self.senders[entry.sender].load.subtract(bytes);
+        }
+        for validator in claimants(entry.claimants) {
+            self.claimed.remove(&(validator, entry.sender));
+        }
+        if entry.sent.is_some() {
+            self.open_claims.remove(&entry.arrival);
         }
         if self.senders[entry.sender].oldest == entry.arrival {
             self.next_oldest(now, entry.sender);
         }
+    }
+
+    /// What is pending, from the arrival of number `from` on.
+    pub(super) fn arrived_from(&self, from: u64) -> impl Iterator<Item = (u64, Slot)> + '_ {
+        self.by_arrival.range(from).filter(|&(number, slot)| is_there(&self.entries, number, slot))
     }
 
     fn sender_slot(&mut self, key: PublicKey, arrival: u64, arrived: Instant) -> Slot {
@@ -321,9 +337,8 @@ impl Pool {
         // Mostly there are none, and then hashing the id is wasted.
         if self.foreign_marks.is_empty() { None } else { self.foreign_marks.remove(id) }
     }
+}
 
-    pub(super) fn claim_rank(&mut self) -> Rank {
-        self.next_claim += 1;
-        Rank::claimed(self.next_claim)
-    }
+fn is_there(entries: &Slab<Entry>, arrival: u64, slot: Slot) -> bool {
+    entries.get(slot).is_some_and(|entry| entry.arrival == arrival)
 }

@@ -1,5 +1,6 @@
 //! One test per rule of the pool, and properties over random histories.
 
+use super::claimants::claimants;
 use super::state::{Entry, Place};
 use super::*;
 use crate::api::code::Code;
@@ -13,30 +14,32 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
-const WINDOW: UnixMillis = 120_000;
-const SKEW: UnixMillis = 2_000;
-const START: UnixMillis = 1_000_000;
-const VIEW: (Epoch, View) = (Epoch(0), View(0));
+pub(super) const WINDOW: UnixMillis = 120_000;
+pub(super) const SKEW: UnixMillis = 2_000;
+pub(super) const START: UnixMillis = 1_000_000;
+pub(super) const VIEW: (Epoch, View) = (Epoch(0), View(0));
 const LIMITS: BatchLimits = BatchLimits { count_max: 100, bytes_max: 1 << 20 };
 
-fn config() -> PoolConfig {
+pub(super) fn config() -> PoolConfig {
     PoolConfig {
         count_max: 1_000,
         bytes_max: 1 << 20,
         sender_share: 16,
         claims_max: 4,
         transaction_bytes_max: 16 * 1024,
+        batch_count_max: 100,
+        batch_bytes_max: 1 << 20,
         validity_window: WINDOW,
         clock_skew_max: SKEW,
         forward_timeout: Duration::from_millis(500),
     }
 }
 
-fn pool() -> Pool {
+pub(super) fn pool() -> Pool {
     Pool::new(config(), ExecutedIds::new())
 }
 
-fn at(ms: u64) -> Now {
+pub(super) fn at(ms: u64) -> Now {
     Now { monotonic: Instant::from_micros(ms * 1_000), wall: START + ms }
 }
 
@@ -44,7 +47,7 @@ thread_local! {
     static VERIFIER: RefCell<Verifier> = RefCell::new(Verifier::new([7; 32], 256));
 }
 
-fn verified(sender: u8, salt: u64, valid_until: UnixMillis, memo: usize) -> Verified<SignedTransaction> {
+pub(super) fn verified(sender: u8, salt: u64, valid_until: UnixMillis, memo: usize) -> Verified<SignedTransaction> {
     let key = SecretKey::from_seed([sender; 32]);
     let mut operations = BoundedVec::new();
     let operation = Operation::Transfer { to: key.public_key(), code: "USD".parse().unwrap(), amount: 1 };
@@ -62,15 +65,15 @@ fn verified(sender: u8, salt: u64, valid_until: UnixMillis, memo: usize) -> Veri
 }
 
 /// Valid for half a minute.
-fn transaction(sender: u8, salt: u64) -> Verified<SignedTransaction> {
+pub(super) fn transaction(sender: u8, salt: u64) -> Verified<SignedTransaction> {
     verified(sender, salt, START + 30_000, 0)
 }
 
-fn admit(pool: &mut Pool, now: Now, transaction: &Verified<SignedTransaction>) -> Result<Admitted, Code> {
+pub(super) fn admit(pool: &mut Pool, now: Now, transaction: &Verified<SignedTransaction>) -> Result<Admitted, Code> {
     pool.admit(now, START, transaction.clone(), Door::Gossip)
 }
 
-fn settle(pool: &mut Pool, now: Now, sequence: u64, ids: &[TransactionId], outcome: Outcome) {
+pub(super) fn settle(pool: &mut Pool, now: Now, sequence: u64, ids: &[TransactionId], outcome: Outcome) {
     let positions: Vec<_> = ids.iter().map(|id| Position { id: *id, outcome }).collect();
     pool.settle(now, Sequence(sequence), &positions, &vec![START + 30_000; ids.len()]);
 }
@@ -138,9 +141,9 @@ fn validity_is_measured_from_the_later_of_head_and_clock_and_clients_get_less() 
         assert_eq!(ask(reference + 1, Door::Client), Ok(Admitted::New));
         assert_eq!(ask(reference + WINDOW - SKEW, Door::Client), Ok(Admitted::New));
         assert_eq!(ask(reference + WINDOW - SKEW + 1, Door::Client), Err(Code::ValidUntilTooFar));
-        for door in [Door::Gossip, Door::Claim(NodeIndex(0))] {
-            assert_eq!(ask(reference + WINDOW, door), Ok(Admitted::New));
-            assert_eq!(ask(reference + WINDOW + 1, door), Err(Code::ValidUntilTooFar));
+        for (door, ahead) in [(Door::Gossip, WINDOW), (Door::Claim(NodeIndex(0)), WINDOW + 2 * SKEW)] {
+            assert_eq!(ask(reference + ahead, door), Ok(Admitted::New));
+            assert_eq!(ask(reference + ahead + 1, door), Err(Code::ValidUntilTooFar));
         }
     }
 }
@@ -357,6 +360,10 @@ fn at_most_so_many_claims_are_sent_and_the_oldest_first() {
     }
     let sent: Vec<_> = pool.claims_due(at(900), VIEW, 256).iter().map(|body| body.id()).collect();
     assert_eq!(sent, transactions[..4].iter().map(|transaction| transaction.id()).collect::<Vec<_>>());
+    assert_eq!(pool.claims_due(at(900), VIEW, 256).len(), 0, "the primary has no places for more");
+    settle(&mut pool, at(950), 1, &[transactions[2].id()], Outcome::Applied);
+    let sent: Vec<_> = pool.claims_due(at(950), VIEW, 256).iter().map(|body| body.id()).collect();
+    assert_eq!(sent, [transactions[4].id()]);
 }
 
 #[test]
@@ -368,7 +375,7 @@ fn a_claim_goes_to_the_head_of_its_senders_queue_behind_earlier_claims() {
     }
     pool.admit(at(1), START, ids[3].clone(), Door::Claim(NodeIndex(1))).unwrap();
     pool.admit(at(1), START, ids[4].clone(), Door::Claim(NodeIndex(2))).unwrap();
-    pool.admit(at(1), START, ids[3].clone(), Door::Claim(NodeIndex(2))).unwrap();
+    pool.admit(at(1), START, ids[3].clone(), Door::Claim(NodeIndex(3))).unwrap();
     let order: Vec<_> = [3, 4, 0, 1, 2].iter().map(|&index: &usize| ids[index].id()).collect();
     assert_eq!(batch(&mut pool, 1), order);
 }
@@ -390,10 +397,46 @@ fn each_validator_has_places_for_claims_in_a_full_pool() {
     for sender in 1..=4 {
         assert_eq!(claim(&mut pool, sender, 1), Ok(Admitted::New));
     }
-    assert_eq!(claim(&mut pool, 5, 1), Err(Code::PoolFull), "its four places are taken");
     assert_eq!(claim(&mut pool, 5, 2), Ok(Admitted::New), "another validator has its own");
+    assert_eq!(pool.pending().count, 7);
     settle(&mut pool, at(0), 1, &[transaction(1, 0).id()], Outcome::Applied);
     assert_eq!(claim(&mut pool, 6, 1), Ok(Admitted::New), "a place is free when its claim has left");
+    assert_eq!(pool.pending().count, 7);
+    pool.mark(Sequence(2), &[transaction(4, 0).id()]);
+    assert_eq!(claim(&mut pool, 7, 1), Ok(Admitted::New));
+    assert!(pool.contains(&transaction(2, 0).id()), "what a proposal has gives its place first");
+    assert_eq!(claim(&mut pool, 8, 1), Ok(Admitted::New));
+    assert!(!pool.contains(&transaction(2, 0).id()), "and then the validator's oldest claim");
+    assert_eq!(pool.pending().count, 8);
+    pool.unmark(at(0), Sequence(2));
+    assert_eq!(pool.pending().count, 7);
+}
+
+#[test]
+fn one_validator_cannot_let_go_of_what_another_claims_too() {
+    let mut pool = full_pool();
+    let [first, second] = [0, 1].map(|salt| transaction(1, salt));
+    for (claim, from) in [(&first, 1), (&first, 2), (&second, 1)] {
+        pool.admit(at(0), START, claim.clone(), Door::Claim(NodeIndex(from))).unwrap();
+    }
+    assert!(pool.contains(&first.id()), "validator 2 claims it still");
+    pool.admit(at(0), START, second.clone(), Door::Claim(NodeIndex(2))).unwrap();
+    assert!(!pool.contains(&first.id()));
+}
+
+#[test]
+fn one_validator_puts_one_transaction_of_a_sender_before_anothers_claim() {
+    let mut pool = pool();
+    let ids: Vec<_> = (0..6).map(|salt| transaction(1, salt)).collect();
+    for transaction in &ids {
+        admit(&mut pool, at(0), transaction).unwrap();
+    }
+    for (index, from) in [(1, 1), (2, 1), (3, 1), (5, 2), (4, 1)] {
+        let claim: &Verified<SignedTransaction> = &ids[index];
+        pool.admit(at(1), START, claim.clone(), Door::Claim(NodeIndex(from))).unwrap();
+    }
+    let order: Vec<_> = [5, 4, 0, 1, 2, 3].iter().map(|&index: &usize| ids[index].id()).collect();
+    assert_eq!(batch(&mut pool, 1), order);
 }
 
 #[test]
@@ -464,13 +507,21 @@ fn assert_consistent(pool: &Pool) {
     for (slot, entry) in &entries {
         let valid = entry.valid_until() > pool.order_time && entry.valid_until() <= pool.order_time + WINDOW;
         assert_eq!(entry.ready, valid && entry.mark.is_none());
-        if let Place::Claim(validator) = entry.place {
-            assert_eq!(pool.places[&(validator, entry.sender)], *slot);
+        for validator in claimants(entry.claimants) {
+            assert_eq!(pool.claimed[&(validator, entry.sender)], *slot);
         }
+        assert!(entry.place == Place::Common || entry.claimants != 0 || entry.mark.is_some());
+        assert!(entry.rank.is_claimed() || entry.claimants == 0);
+        assert!(!entry.rank.is_claimed() || entry.claimants != 0 || entry.place == Place::Claim);
+        assert!(pool.arrived_from(entry.arrival).next() == Some((entry.arrival, *slot)));
     }
-    let placed = entries.iter().filter(|(_, entry)| matches!(entry.place, Place::Claim(_))).count();
-    assert_eq!(placed, pool.places.len());
-    assert!(placed <= 4 * pool.config.claims_max);
+    let bits: usize = entries.iter().map(|(_, entry)| entry.claimants.count_ones() as usize).sum();
+    assert_eq!(bits, pool.claimed.len());
+    for validator in 0..4 {
+        let claims = pool.claimed.keys().filter(|(claimant, _)| claimant.0 == validator).count();
+        assert!(claims <= pool.config.claims_max);
+    }
+    assert_eq!(pool.arrived_from(0).count(), entries.len());
 }
 
 fn prepared_transactions() -> Vec<Vec<Verified<SignedTransaction>>> {

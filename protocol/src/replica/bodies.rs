@@ -1,7 +1,9 @@
 //! The bodies of proposals and of final batches: held, missing, asked for (PROTOCOL 3.3).
 //!
-//! They are pinned here outside of the pool's bounds, from the proposal until the block executes. What bounds them is the
-//! engine: it asks for one proposal per slot of its window, and executes no further ahead than that.
+//! They are pinned here outside of the pool's bounds, from the proposal until the block executes. The engine asks for one
+//! proposal per slot of its window and executes no further ahead than that, which bounds how many batches there are. What
+//! each may take is bounded here: its bodies by the bytes that any batch can have, and the search for missing ones by
+//! [`OPEN_IDS_MAX`]. A batch beyond that waits until others are complete or released, the lowest sequence last to wait.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +15,7 @@ use quorate_crypto::hash::Digest;
 use crate::{
     document::{Batch, Body},
     id::{NodeIndex, Sequence, TransactionId},
+    limits::BATCH_BYTES_LIMIT,
     pool::Pool,
     time::Instant,
 };
@@ -26,17 +29,67 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// How often that doubles: bodies that nobody has must not use up what peers allow for other questions.
 const DOUBLINGS_MAX: u32 = 4;
 
+/// Ids of batches that are being completed: a window of 128 full batches of 2,000, whatever a lying primary proposes.
+///
+/// An id takes 32 bytes in its batch, 8 for its body's pointer and 40 in the index, which a B-tree fills to two thirds at
+/// worst on the way (half in theory): about 100 bytes, so all of them 26 MB. One that waits takes the first 40 only.
+const OPEN_IDS_MAX: usize = 262_144;
+
+/// Bits for the place in a batch, beside the batch's number, in an entry of the index.
+const PLACE_BITS: u32 = 16;
+
+const _: () = assert!(crate::limits::BATCH_COUNT_LIMIT <= 1 << PLACE_BITS);
+
 /// One batch at one place.
 pub(super) type Key = (Sequence, Digest);
 
 #[derive(Clone, Debug)]
 struct Wanted {
+    /// Names this batch in the index.
+    number: u64,
+    ids: Vec<TransactionId>,
+    /// One for each id, in the same order.
     bodies: Vec<Option<Body>>,
-    places: BTreeMap<TransactionId, Vec<usize>>,
-    missing: BTreeSet<TransactionId>,
+    missing: usize,
+    /// Canonical bytes of the bodies held.
+    bytes: usize,
+    /// Has its ids in the index, and asks for what is missing.
+    is_indexed: bool,
+    /// Its bodies are more than any batch may have. It is never complete, and collects nothing.
+    is_oversized: bool,
     proposer: NodeIndex,
     asked: u32,
     ask_at: Instant,
+}
+
+impl Wanted {
+    fn is_open(&self) -> bool {
+        self.is_indexed && self.missing > 0
+    }
+
+    /// Takes a body where it is missing; tells whether that was the last one.
+    fn fill(&mut self, place: usize, body: &Body) -> bool {
+        if self.is_oversized || !matches!(self.bodies.get(place), Some(None)) {
+            return false;
+        }
+        self.bytes += body.size();
+        if self.bytes > BATCH_BYTES_LIMIT {
+            // Members can sign bodies for a batch that never completes: it must not collect them without end.
+            self.is_oversized = true;
+            self.bodies = Vec::new();
+            self.bytes = 0;
+            return false;
+        }
+        self.bodies[place] = Some(body.clone());
+        self.missing -= 1;
+        self.missing == 0
+    }
+
+    fn missing_ids(&self) -> Vec<TransactionId> {
+        let places = self.ids.iter().zip(&self.bodies);
+        let missing: BTreeSet<TransactionId> = places.filter(|(_, body)| body.is_none()).map(|(id, _)| *id).collect();
+        missing.into_iter().collect()
+    }
 }
 
 /// What to ask for a batch whose bodies are missing.
@@ -53,99 +106,126 @@ pub(super) struct Question {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bodies {
     wanted: BTreeMap<Key, Wanted>,
-    /// Who waits for an id.
-    waiting: BTreeMap<TransactionId, BTreeSet<Key>>,
+    keys: BTreeMap<u64, Key>,
+    next_number: u64,
+    /// Where each id stands: the batch's number and the place in it, packed.
+    index: BTreeSet<(TransactionId, u64)>,
+    /// Ids of the batches that are indexed and not complete.
+    open_ids: usize,
 }
 
 impl Bodies {
-    /// Pins a batch; what the pool or another pinned batch holds is taken from there.
+    /// Pins a batch; what the pool or another pinned batch holds is taken from there. A batch that is pinned already gets
+    /// the new proposer to ask.
     pub fn want(&mut self, key: Key, batch: &Batch, proposer: NodeIndex, pool: &Pool, now: Instant) {
-        if self.wanted.contains_key(&key) {
+        let ask_at = now + FIRST_ASK_AFTER;
+        if let Some(wanted) = self.wanted.get_mut(&key) {
+            if wanted.proposer != proposer {
+                (wanted.proposer, wanted.asked) = (proposer, 0);
+                wanted.ask_at = wanted.ask_at.min(ask_at);
+            }
             return;
         }
-        let bodies: Vec<Option<Body>> = batch.ids.iter().map(|id| pool.get(id)).collect();
-        let mut places: BTreeMap<TransactionId, Vec<usize>> = BTreeMap::new();
-        let mut missing = BTreeSet::new();
-        for (place, (id, body)) in batch.ids.iter().zip(&bodies).enumerate() {
-            if body.is_none() {
-                places.entry(*id).or_default().push(place);
-                missing.insert(*id);
-                self.waiting.entry(*id).or_default().insert(key);
+        let ids = batch.ids.to_vec();
+        let mut wanted = Wanted {
+            number: self.next_number,
+            bodies: vec![None; ids.len()],
+            missing: ids.len(),
+            bytes: 0,
+            is_indexed: false,
+            is_oversized: false,
+            proposer,
+            asked: 0,
+            ask_at,
+            ids,
+        };
+        for (place, id) in batch.ids.iter().enumerate() {
+            if let Some(body) = pool.get(id).or_else(|| self.held(id)) {
+                wanted.fill(place, &body);
             }
         }
-        let ask_at = now + FIRST_ASK_AFTER;
-        self.wanted.insert(key, Wanted { bodies, places, missing, proposer, asked: 0, ask_at });
+        self.next_number += 1;
+        self.keys.insert(wanted.number, key);
+        let is_complete = wanted.missing == 0;
+        self.wanted.insert(key, wanted);
+        if is_complete {
+            self.open(&key);
+        } else {
+            self.make_room();
+        }
     }
 
     /// A verified body came; tells whether it completed a batch.
     pub fn supply(&mut self, body: &Body) -> bool {
-        let id = body.id();
         let mut completed = false;
-        for key in self.waiting.remove(&id).unwrap_or_default() {
+        for (key, place) in self.places(&body.id()) {
             let Some(wanted) = self.wanted.get_mut(&key) else { continue };
-            for place in wanted.places.remove(&id).unwrap_or_default() {
-                wanted.bodies[place] = Some(body.clone());
+            if wanted.fill(place, body) {
+                self.open_ids -= wanted.ids.len();
+                completed = true;
             }
-            wanted.missing.remove(&id);
-            completed |= wanted.missing.is_empty();
+            if wanted.is_oversized {
+                self.close(&key);
+            }
+        }
+        if completed {
+            self.make_room();
+        }
+        completed
+    }
+
+    /// The bodies of a pinned batch came together, in its order; tells whether they completed it. They count even while the
+    /// batch waits.
+    pub fn supply_batch(&mut self, key: &Key, bodies: &[Body]) -> bool {
+        let Some(wanted) = self.wanted.get_mut(key).filter(|wanted| wanted.missing > 0) else { return false };
+        let (size, was_indexed) = (wanted.ids.len(), wanted.is_indexed);
+        let fits = wanted.ids.len() == bodies.len() && wanted.ids.iter().zip(bodies).all(|(id, body)| *id == body.id());
+        let completed =
+            fits && bodies.iter().enumerate().fold(false, |done, (place, body)| wanted.fill(place, body) || done);
+        if completed && was_indexed {
+            self.open_ids -= size;
+            self.make_room();
+        } else if completed {
+            self.open(key);
         }
         completed
     }
 
     /// All bodies of a batch in its order, once none is missing.
     pub fn complete(&self, key: &Key) -> Option<Vec<Body>> {
-        self.wanted.get(key)?.bodies.iter().cloned().collect()
+        let wanted = self.wanted.get(key).filter(|wanted| wanted.missing == 0)?;
+        wanted.bodies.iter().cloned().collect()
     }
 
-    /// Those of the ids that are pinned here. One walk over everything pinned, however many are asked for.
+    /// Those of the ids that are pinned here.
     pub fn pinned(&self, ids: &BTreeSet<TransactionId>) -> Vec<Body> {
-        let held = self.wanted.values().flat_map(|wanted| wanted.bodies.iter().flatten());
-        let mut found: BTreeMap<TransactionId, Body> = BTreeMap::new();
-        for body in held.filter(|body| ids.contains(&body.id())) {
-            found.insert(body.id(), body.clone());
-        }
-        found.into_values().collect()
+        ids.iter().filter_map(|id| self.held(id)).collect()
     }
 
     /// The block of `sequence` is executed: it and everything below is in the store.
     pub fn release(&mut self, sequence: Sequence) {
-        let kept = self.wanted.split_off(&(sequence.next(), Digest::ZERO));
-        for (key, wanted) in std::mem::replace(&mut self.wanted, kept) {
-            for id in wanted.missing {
-                if let Some(keys) = self.waiting.get_mut(&id) {
-                    keys.remove(&key);
-                    if keys.is_empty() {
-                        self.waiting.remove(&id);
-                    }
-                }
-            }
-        }
+        self.retain(|(pinned, _)| *pinned > sequence);
     }
 
-    /// Lets go of every batch but the kept ones.
-    pub fn retain(&mut self, keep: impl Fn(&Key) -> bool) {
+    /// Drops every batch but those that `keep` wants: a new view has other proposals.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Key) -> bool) {
         let dropped: Vec<Key> = self.wanted.keys().filter(|key| !keep(key)).copied().collect();
-        for key in dropped {
-            self.drop_batch(&key);
-        }
-    }
-
-    fn drop_batch(&mut self, key: &Key) {
-        for id in self.wanted.remove(key).map(|wanted| wanted.missing).unwrap_or_default() {
-            if let Some(keys) = self.waiting.get_mut(&id) {
-                keys.remove(key);
-                if keys.is_empty() {
-                    self.waiting.remove(&id);
-                }
+        for key in &dropped {
+            self.close(key);
+            if let Some(wanted) = self.wanted.remove(key) {
+                self.keys.remove(&wanted.number);
             }
+        }
+        if !dropped.is_empty() {
+            self.make_room();
         }
     }
 
     /// What to ask now, and whom: the proposer first, then every other connected validator in turn.
     pub fn due(&mut self, now: Instant, connected: &BTreeSet<NodeIndex>) -> Vec<Question> {
         let mut questions = Vec::new();
-        for (key, wanted) in &mut self.wanted {
-            if wanted.missing.is_empty() || wanted.ask_at > now || connected.is_empty() {
+        for (key, wanted) in self.wanted.iter_mut().filter(|(_, wanted)| wanted.is_open()) {
+            if wanted.ask_at > now || connected.is_empty() {
                 continue;
             }
             let order: Vec<NodeIndex> = connected.iter().copied().collect();
@@ -155,7 +235,7 @@ impl Bodies {
             let is_repeated = rounds > 0;
             wanted.asked = wanted.asked.saturating_add(1);
             wanted.ask_at = now + ASK_AGAIN_AFTER * (1 << rounds.min(DOUBLINGS_MAX));
-            questions.push(Question { key: *key, to, ids: wanted.missing.iter().copied().collect(), is_repeated });
+            questions.push(Question { key: *key, to, ids: wanted.missing_ids(), is_repeated });
         }
         questions
     }
@@ -170,6 +250,67 @@ impl Bodies {
 
     /// When [`Bodies::due`] has something, if somebody is connected.
     pub fn next_due(&self) -> Option<Instant> {
-        self.wanted.values().filter(|wanted| !wanted.missing.is_empty()).map(|wanted| wanted.ask_at).min()
+        self.wanted.values().filter(|wanted| wanted.is_open()).map(|wanted| wanted.ask_at).min()
+    }
+
+    /// A pinned body.
+    fn held(&self, id: &TransactionId) -> Option<Body> {
+        self.places(id).into_iter().find_map(|(key, place)| self.wanted.get(&key)?.bodies.get(place)?.clone())
+    }
+
+    /// Where an id stands, in the batches that are indexed.
+    fn places(&self, id: &TransactionId) -> Vec<(Key, usize)> {
+        let packed = self.index.range((*id, 0)..=(*id, u64::MAX)).map(|(_, packed)| *packed);
+        let place = |packed: u64| (packed & ((1 << PLACE_BITS) - 1)) as usize;
+        packed.filter_map(|packed| Some((*self.keys.get(&(packed >> PLACE_BITS))?, place(packed)))).collect()
+    }
+
+    /// Opens waiting batches, the lowest sequences first, as far as the bound allows; the lowest open one always has its
+    /// place, since everything above waits for its execution. Higher ones make room for lower ones.
+    fn make_room(&mut self) {
+        let waiting = |wanted: &Wanted| !wanted.is_indexed && !wanted.is_oversized;
+        loop {
+            let Some((key, needed)) =
+                self.wanted.iter().find(|(_, wanted)| waiting(wanted)).map(|(key, w)| (*key, open_size(w)))
+            else {
+                return;
+            };
+            while needed > 0 && self.open_ids > 0 && self.open_ids + needed > OPEN_IDS_MAX {
+                let highest = self.wanted.iter().rev().find(|(_, wanted)| wanted.is_open()).map(|(key, _)| *key);
+                match highest.filter(|highest| *highest > key) {
+                    Some(highest) => self.close(&highest),
+                    None => return,
+                }
+            }
+            self.open(&key);
+        }
+    }
+
+    fn open(&mut self, key: &Key) {
+        let Some(wanted) = self.wanted.get_mut(key) else { return };
+        wanted.is_indexed = true;
+        self.open_ids += open_size(wanted);
+        self.index.extend(wanted.ids.iter().enumerate().map(|(place, id)| (*id, pack(wanted.number, place))));
+    }
+
+    fn close(&mut self, key: &Key) {
+        let Some(wanted) = self.wanted.get_mut(key).filter(|wanted| wanted.is_indexed) else { return };
+        wanted.is_indexed = false;
+        self.open_ids -= open_size(wanted);
+        for (place, id) in wanted.ids.iter().enumerate() {
+            self.index.remove(&(*id, pack(wanted.number, place)));
+        }
     }
 }
+
+/// What a batch counts towards [`OPEN_IDS_MAX`] while it is indexed.
+fn open_size(wanted: &Wanted) -> usize {
+    if wanted.missing > 0 { wanted.ids.len() } else { 0 }
+}
+
+fn pack(number: u64, place: usize) -> u64 {
+    number << PLACE_BITS | place as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -9,19 +9,20 @@ use std::{
 use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::Verified};
 
 use super::{
-    allowance::Allowance,
-    bodies::{Bodies, Key, Question},
+    allowance::{Allowance, cost},
+    bodies::{Bodies, Question},
     durable::DurableState,
-    input::{ExecutionResult, Input},
-    message::{PeerMessage, SyncMessage, frames_of},
+    input::Input,
+    message::{PeerMessage, RepairMessage, SyncMessage},
     output::{ExecutionJob, JournalEntry, Output},
     proposals::Proposals,
+    repair::Repair,
     source::Sync,
 };
 use crate::{
-    document::{Body, Outcome, Parameters, Proof, SignedTransaction},
-    id::{Height, NodeIndex, Sequence, TransactionId},
-    limits::{BATCH_AGE_MS, CLAIMS_MAX, FETCH_BATCHES_MAX},
+    document::{Body, Parameters, Proof, SignedTransaction},
+    id::{Height, NodeIndex, Sequence},
+    limits::{BATCH_AGE_MS, SYNC_BATCHES_MAX},
     pbft::{self, Durable, Engine, Record, message::Content, status::EngineStatus},
     pool::{Admitted, Door, Load, Pool, PoolConfig},
     time::{Instant, Now, UnixMillis},
@@ -72,21 +73,22 @@ pub struct Replica {
     pub(super) bodies: Bodies,
     pub(super) proposals: Proposals,
     pub(super) sync: Sync,
+    pub(super) repair: Repair,
     /// Final batches in order of height whose bodies are not all here.
-    executions: VecDeque<Execution>,
+    pub(super) executions: VecDeque<Execution>,
     pub(super) connected: BTreeSet<NodeIndex>,
     pub(super) head_time: UnixMillis,
-    claims_at: Instant,
+    pub(super) claims_at: Instant,
     /// Whether the engine knows of something pending.
-    told_pending: bool,
+    pub(super) told_pending: bool,
     allowances: BTreeMap<NodeIndex, Allowance>,
 }
 
 /// A final batch that waits for its bodies, or for the ones before it.
 #[derive(Clone, Debug)]
-struct Execution {
-    height: Height,
-    content: Content,
+pub(super) struct Execution {
+    pub height: Height,
+    pub content: Content,
     proof: Proof,
     expected: Option<Digest>,
 }
@@ -123,12 +125,14 @@ impl Replica {
             pool.mark(sequence, &batch.ids);
             proposals.place(sequence, batch);
         }
-        Replica {
+        let repair = Repair::new(config.engine.me.unwrap_or_default(), config.pool.forward_timeout);
+        let mut replica = Replica {
             config,
             engine,
             pool,
             bodies,
             proposals,
+            repair,
             sync: Sync::default(),
             executions: VecDeque::new(),
             connected: BTreeSet::new(),
@@ -136,7 +140,9 @@ impl Replica {
             claims_at: now.monotonic,
             told_pending: false,
             allowances: BTreeMap::new(),
-        }
+        };
+        replica.begin_view(now);
+        replica
     }
 
     /// The only way in. Total: no input of a peer or client makes it panic.
@@ -154,6 +160,7 @@ impl Replica {
             Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
             Input::PeerDown(peer) => {
                 self.connected.remove(&peer);
+                self.repair.peer_down(peer);
             }
             Input::Deadline => {}
         }
@@ -164,8 +171,9 @@ impl Replica {
     pub fn next_deadline(&self) -> Option<Instant> {
         let claims = (self.pool.pending().count > 0).then_some(self.claims_at);
         let asks = if self.connected.is_empty() { None } else { self.bodies.next_due() };
+        let repair = if self.connected.is_empty() { None } else { self.repair.next_due(&self.pool) };
         let timers = [self.engine.next_deadline(), self.proposals.next_due(), self.sync.next_due(), claims, asks];
-        timers.into_iter().flatten().min()
+        timers.into_iter().chain([self.pool.next_judgement(), repair]).flatten().min()
     }
 
     /// What this replica says of itself.
@@ -195,6 +203,7 @@ impl Replica {
             self.step(now, pbft::Input::Deadline, out);
         }
         self.tell_demand(now, out);
+        self.tell_pending(now, out);
         self.judge_waiting(now, out);
         self.ask_for_bodies(now, out);
         self.send_claims(now, out);
@@ -209,7 +218,7 @@ impl Replica {
         for Question { key, to, ids, is_repeated } in self.bodies.due(now.monotonic, &self.connected) {
             let height = Height::from(key.0);
             if is_repeated && next == Some(height) {
-                send(to, SyncMessage::FetchBlocks { from: height }, out);
+                send(to, SyncMessage::FetchBlocks { from: height, count: 1 }, out);
             }
             if let Ok(ids) = BoundedVec::try_from(ids) {
                 send(to, SyncMessage::FetchBodies(ids), out);
@@ -234,7 +243,7 @@ impl Replica {
             pbft::Output::Broadcast(message) => out.push(Output::Broadcast(Arc::new(PeerMessage::Pbft(message)))),
             pbft::Output::Check { sequence, content, purpose } => self.on_check(now, sequence, content, purpose, out),
             pbft::Output::FetchContents { to, wanted } => {
-                for part in wanted.chunks(FETCH_BATCHES_MAX).filter_map(|part| BoundedVec::try_from(part.to_vec()).ok())
+                for part in wanted.chunks(SYNC_BATCHES_MAX).filter_map(|part| BoundedVec::try_from(part.to_vec()).ok())
                 {
                     send(to, SyncMessage::FetchBatches(part), out);
                 }
@@ -246,6 +255,7 @@ impl Replica {
             }
             pbft::Output::Entered { active, kept, committed, .. } => self.on_entered(now, active, &kept, &committed),
             pbft::Output::Persist { record, release, ticket } => {
+                self.note_accepted(now, &record);
                 let entry = Box::new(self.journal_entry(record));
                 let release = release.into_iter().map(|message| Arc::new(PeerMessage::Pbft(message))).collect();
                 out.push(Output::Persist { entry, release, ticket });
@@ -266,7 +276,10 @@ impl Replica {
                 out.push(Output::Trim { low, carry });
             }
             pbft::Output::ServeCertificate { to, height } => {
-                out.push(Output::Serve { to, request: SyncMessage::FetchCertificate { height } });
+                let request = SyncMessage::FetchCertificate { height };
+                if self.allow(now, to, &request) {
+                    out.push(Output::Serve { to, request });
+                }
             }
             pbft::Output::Behind { target } => self.sync.start(target),
             pbft::Output::Note(note) => out.push(Output::Note(note)),
@@ -305,15 +318,13 @@ impl Replica {
     }
 
     fn on_sync(&mut self, now: Now, from: NodeIndex, message: SyncMessage, out: &mut Vec<Output>) {
-        if message.is_question() {
-            let allowance = self.allowances.entry(from).or_insert_with(|| Allowance::full(now.monotonic));
-            if !allowance.take(now.monotonic) {
-                return;
-            }
+        if message.is_question() && !self.allow(now, from, &message) {
+            return;
         }
         match message {
             // The edge hands claims in one by one, as `Input::Submitted`.
-            SyncMessage::Claims(_) => {}
+            SyncMessage::Claims(_) | SyncMessage::Repair(RepairMessage::PendingBodies(_)) => {}
+            SyncMessage::Repair(message) => self.on_repair(now, from, &message, out),
             SyncMessage::FetchBodies(ids) => self.on_fetch_bodies(from, &ids, out),
             SyncMessage::FetchBatches(wanted) => self.on_fetch_batches(from, &wanted, out),
             SyncMessage::Batch { sequence, content } => self.step(now, pbft::Input::Content { sequence, content }, out),
@@ -334,6 +345,12 @@ impl Replica {
         }
     }
 
+    /// Whether a peer may still ask this.
+    fn allow(&mut self, now: Now, from: NodeIndex, question: &SyncMessage) -> bool {
+        let allowance = self.allowances.entry(from).or_insert_with(|| Allowance::full(now.monotonic));
+        allowance.take(now.monotonic, cost(question))
+    }
+
     fn on_submitted(
         &mut self,
         now: Now,
@@ -350,6 +367,9 @@ impl Replica {
             {
                 self.supply(&body);
                 fresh.push(body);
+            }
+            if result.is_err() && door == Door::Gossip {
+                self.repair.note_refused(now.monotonic, id);
             }
             if door == Door::Client {
                 out.push(Output::Admission { id, result });
@@ -385,61 +405,9 @@ impl Replica {
         }
     }
 
-    fn on_executed(&mut self, now: Now, result: ExecutionResult, out: &mut Vec<Output>) {
-        let height = result.header.height;
-        let sequence = Sequence::from(height);
-        self.head_time = self.head_time.max(result.header.time);
-        let settled =
-            result.positions.iter().filter(|position| !matches!(position.outcome, Outcome::Skipped(_))).count();
-        self.pool.settle(now, sequence, &result.positions, &result.valid_untils);
-        let expired = !self.pool.expire(now, self.head_time).is_empty();
-        let executed = pbft::Input::Executed { height, header_hash: result.header_hash, settled, expired };
-        self.step(now, executed, out);
-        self.proposals.executed(sequence);
-        self.bodies.release(sequence);
-        self.sync.progressed(now.monotonic);
-    }
-
-    /// Another view: what was proposed and is not committed is dead, and its transactions return to the pool (PROTOCOL 5.5).
-    fn on_entered(&mut self, now: Now, active: bool, kept: &[Key], committed: &[Sequence]) {
-        if active {
-            self.claims_at = now.monotonic;
-            return;
-        }
-        for sequence in self.proposals.enter_view(committed) {
-            self.pool.unmark(now, sequence);
-        }
-        self.proposals.note_ready(now.monotonic, self.pool.ready().count);
-        let executing = self.executions.iter().map(|next| (Sequence::from(next.height), next.content.digest()));
-        let kept: BTreeSet<Key> = kept.iter().copied().chain(executing).collect();
-        self.bodies.retain(|key| kept.contains(key));
-    }
-
-    /// The engine hears whether anything is pending, when that changes.
-    fn tell_demand(&mut self, now: Now, out: &mut Vec<Output>) {
-        let pending = self.pool.pending().count > 0;
-        if pending != self.told_pending {
-            self.told_pending = pending;
-            self.step(now, pbft::Input::Demand { pending, unfair: None }, out);
-        }
-    }
-
-    /// Batches that a new view proposes again, from memory or else from the store.
-    fn on_fetch_batches(&self, from: NodeIndex, wanted: &[Key], out: &mut Vec<Output>) {
-        for (sequence, digest) in wanted {
-            match self.engine.content(*sequence, digest) {
-                Some(content) => send(from, SyncMessage::Batch { sequence: *sequence, content }, out),
-                None => {
-                    let request =
-                        SyncMessage::FetchBatches(BoundedVec::try_from(vec![(*sequence, *digest)]).unwrap_or_default());
-                    out.push(Output::Serve { to: from, request });
-                }
-            }
-        }
-    }
-
     fn on_peer_up(&mut self, now: Now, peer: NodeIndex, out: &mut Vec<Output>) {
         self.connected.insert(peer);
+        self.repair.peer_up(now.monotonic, peer);
         self.bodies.ask_anew(now.monotonic);
         let status = self.engine.status();
         if peer == status.primary {
@@ -447,43 +415,6 @@ impl Replica {
             self.claims_at = now.monotonic;
         }
         self.step(now, pbft::Input::PeerUp(peer), out);
-    }
-
-    fn on_fetch_bodies(&self, from: NodeIndex, ids: &[TransactionId], out: &mut Vec<Output>) {
-        let mut missing: BTreeSet<TransactionId> = ids.iter().copied().collect();
-        let mut found: Vec<Body> = self.bodies.pinned(&missing);
-        for body in &found {
-            missing.remove(&body.id());
-        }
-        let pooled: BTreeMap<TransactionId, Body> =
-            missing.iter().filter_map(|id| self.pool.get(id).map(|body| (*id, body))).collect();
-        missing.retain(|id| !pooled.contains_key(id));
-        found.extend(pooled.into_values());
-        for part in frames_of(found) {
-            send(from, SyncMessage::Bodies(part), out);
-        }
-        let rest: Vec<TransactionId> = missing.into_iter().collect();
-        if let (false, Ok(rest)) = (rest.is_empty(), BoundedVec::try_from(rest)) {
-            out.push(Output::Serve { to: from, request: SyncMessage::FetchBodies(rest) });
-        }
-    }
-
-    /// Each sender's oldest transaction goes straight to the primary once it has waited (PROTOCOL 5.6), whatever gossip
-    /// lost.
-    fn send_claims(&mut self, now: Now, out: &mut Vec<Output>) {
-        if now.monotonic < self.claims_at || self.pool.pending().count == 0 {
-            return;
-        }
-        self.claims_at = now.monotonic + self.config.pool.forward_timeout / 4;
-        let primary = self.engine.primary();
-        if self.engine.is_primary() || !self.connected.contains(&primary) {
-            return;
-        }
-        let status = self.engine.status();
-        let due = self.pool.claims_due(now, (status.epoch, status.view), CLAIMS_MAX);
-        if let (false, Ok(claims)) = (due.is_empty(), BoundedVec::try_from(due)) {
-            send(primary, SyncMessage::Claims(claims), out);
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::output::JournalEntry;
 use crate::{
-    document::{Block, Proof},
+    document::{Block, Certificate, Proof},
     executed::ExecutedIds,
     id::Height,
     pbft::{
@@ -50,10 +50,13 @@ impl DurableState {
     ) -> Result<DurableState, StoreError> {
         let head = store.head()?.ok_or(StoreError::NotInitialized)?;
         let low = low_watermark(store, head.height, checkpoint_interval)?;
+        // From the first block on: a store knows its uncertified heights, it does not look for them.
         let mut heights = store.uncertified(Height(1), UNCERTIFIED_MAX)?;
         heights.retain(|height| *height <= low);
         heights.extend((low.0 + 1..=head.height.0).map(Height));
-        let blocks = heights.into_iter().map(|height| durable_block(store, height)).collect::<Result<_, _>>()?;
+        let blocks = heights.into_iter().map(|height| durable_block(store, height));
+        let mut blocks: Vec<DurableBlock> = blocks.collect::<Result<_, _>>()?;
+        blocks.retain(|block| block.height > low || block.certificate.is_none());
         let (executed, head_time) = (head.height, head.header.time);
         let proven = match (store.header(low)?, store.certificate(low)?) {
             (Some(header), Some(certificate)) if low > Height::ZERO => {
@@ -65,12 +68,27 @@ impl DurableState {
     }
 }
 
+/// The certificate of a block: the stored one, or else the one that came with the block and proved it final.
+///
+/// # Errors
+///
+/// When the store cannot be read.
+pub(super) fn certificate_of(store: &dyn Store, height: Height) -> Result<Option<Certificate>, StoreError> {
+    if let Some(certificate) = store.certificate(height)? {
+        return Ok(Some(certificate));
+    }
+    match store.proof(height)? {
+        Some(Proof::Certificate(certificate)) => Ok(Some(certificate)),
+        Some(Proof::Commits(_)) | None => Ok(None),
+    }
+}
+
 /// The highest multiple of K, or 0, whose block and certificate are stored (PROTOCOL 2.6).
 fn low_watermark(store: &dyn Store, head: Height, checkpoint_interval: u64) -> Result<Height, StoreError> {
     let interval = checkpoint_interval.max(1);
     for multiple in (1..=head.0 / interval).rev() {
         let height = Height(multiple * interval);
-        if store.certificate(height)?.is_some() {
+        if certificate_of(store, height)?.is_some() {
             return Ok(height);
         }
     }
@@ -91,7 +109,7 @@ fn durable_block(store: &dyn Store, height: Height) -> Result<DurableBlock, Stor
         digest: block.header.batch_digest,
         header_hash: block.header.hash(),
         commits,
-        certificate: store.certificate(height)?,
+        certificate: certificate_of(store, height)?,
     })
 }
 

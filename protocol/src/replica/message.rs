@@ -12,10 +12,11 @@ use crate::{
     document::{Body, CertifiedBlock, Proof},
     id::{Height, Sequence, TransactionId},
     limits::{
-        BATCH_COUNT_LIMIT, CLAIMS_MAX, FETCH_BATCHES_MAX, FRAME_BYTES_MAX, SYNC_BLOCKS_MAX, SYNC_BODIES_MAX,
-        VALIDATORS_LIMIT,
+        BATCH_COUNT_LIMIT, CLAIMS_MAX, FRAME_BYTES_MAX, REPAIR_IDS_MAX, SYNC_BATCHES_MAX, SYNC_BLOCKS_MAX,
+        SYNC_BODIES_MAX, VALIDATORS_LIMIT,
     },
     pbft::message::{CommitCertificate, Content, Message, VerifyContext},
+    time::UnixMillis,
 };
 
 /// One frame between two nodes.
@@ -37,22 +38,13 @@ pub enum SyncMessage {
     FetchBodies(BoundedVec<TransactionId, BATCH_COUNT_LIMIT>),
     /// Bodies that were asked for.
     Bodies(BoundedVec<Body, SYNC_BODIES_MAX>),
-    /// Blocks from this height on, as many as a frame takes.
+    /// Blocks from this height on: the first one, and as many of the next as an answer takes.
     FetchBlocks {
         /// The first height wanted.
         from: Height,
+        /// How many at most.
+        count: u16,
     },
-    /// What digests at sequences stand for: batches that a new view proposes again.
-    FetchBatches(BoundedVec<(Sequence, Digest), FETCH_BATCHES_MAX>),
-    /// What one of them stands for; it counts only if it hashes to the digest.
-    Batch {
-        /// Where it was proposed.
-        sequence: Sequence,
-        /// The batch, or null.
-        content: Content,
-    },
-    /// VIEW-CHANGEs that a NEW-VIEW names. The answers are protocol messages.
-    FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
     /// Consecutive final blocks; none where the sender has none to give.
     Blocks(BoundedVec<CertifiedBlock, SYNC_BLOCKS_MAX>),
     /// The certificate of one block. The answer is a protocol message.
@@ -60,6 +52,63 @@ pub enum SyncMessage {
         /// The block's height.
         height: Height,
     },
+    /// What digests at sequences stand for: batches of a NEW-VIEW's O, from the log or from executed blocks. The answers
+    /// are [`SyncMessage::Batch`].
+    FetchBatches(BoundedVec<(Sequence, Digest), SYNC_BATCHES_MAX>),
+    /// What a digest stands for. Nothing in it is signed: whoever asked compares it with the digest.
+    Batch {
+        /// Where it was ordered.
+        sequence: Sequence,
+        /// Hashes to the digest that was asked for.
+        content: Content,
+    },
+    /// VIEW-CHANGEs that a NEW-VIEW names (PROTOCOL 5.4). The answers are protocol messages.
+    FetchViewChanges(BoundedVec<Digest, VALIDATORS_LIMIT>),
+    /// What waits in the sender's pool (PROTOCOL 4.6).
+    Repair(RepairMessage),
+}
+
+/// What pool repair says (PROTOCOL 4.6).
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum RepairMessage {
+    /// Part of what has been pending at the sender for long.
+    Pending(BoundedVec<Told, REPAIR_IDS_MAX>),
+    /// Which of these the receiver lacks.
+    FetchPending(BoundedVec<TransactionId, REPAIR_IDS_MAX>),
+    /// Their bodies. The edge verifies them one by one, drops those of strangers, and hands the rest in as
+    /// `Input::Submitted` by the door of gossip.
+    PendingBodies(BoundedVec<Body, REPAIR_IDS_MAX>),
+}
+
+/// A pending transaction that somebody is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Told {
+    /// Its id.
+    pub id: TransactionId,
+    /// Its `valid_until`, Unix milliseconds. Whoever is told looks the id up by it; if it is a lie, that costs a body.
+    pub valid_until: UnixMillis,
+}
+
+impl RepairMessage {
+    /// A short word for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RepairMessage::Pending(_) => "pending",
+            RepairMessage::FetchPending(_) => "fetch-pending",
+            RepairMessage::PendingBodies(_) => "pending-bodies",
+        }
+    }
+}
+
+impl Verifiable for RepairMessage {
+    type Context = VerifyContext;
+
+    fn claims(&self, context: &VerifyContext, out: &mut Vec<Claim>) -> Result<(), Unverifiable> {
+        match self {
+            RepairMessage::PendingBodies(bodies) => bodies_claims(bodies, context, out),
+            RepairMessage::Pending(_) | RepairMessage::FetchPending(_) => Ok(()),
+        }
+    }
 }
 
 impl PeerMessage {
@@ -76,6 +125,7 @@ impl PeerMessage {
             PeerMessage::Sync(SyncMessage::FetchBatches(_)) => "fetch-batches",
             PeerMessage::Sync(SyncMessage::Batch { .. }) => "batch",
             PeerMessage::Sync(SyncMessage::FetchViewChanges(_)) => "fetch-view-changes",
+            PeerMessage::Sync(SyncMessage::Repair(message)) => message.name(),
         }
     }
 }
@@ -90,6 +140,7 @@ impl SyncMessage {
                 | SyncMessage::FetchCertificate { .. }
                 | SyncMessage::FetchBatches(_)
                 | SyncMessage::FetchViewChanges(_)
+                | SyncMessage::Repair(RepairMessage::Pending(_) | RepairMessage::FetchPending(_))
         )
     }
 }
@@ -121,6 +172,7 @@ impl Verifiable for SyncMessage {
         match self {
             SyncMessage::Claims(bodies) => bodies_claims(bodies, context, out),
             SyncMessage::Bodies(bodies) => bodies_claims(bodies, context, out),
+            SyncMessage::Repair(message) => message.claims(context, out),
             SyncMessage::Blocks(blocks) => blocks.iter().try_for_each(|block| block_claims(block, context, out)),
             SyncMessage::FetchBodies(_)
             | SyncMessage::FetchBlocks { .. }

@@ -11,19 +11,24 @@ mod allowance;
 mod bodies;
 mod core;
 mod durable;
+mod fetch;
+mod held;
 pub mod input;
 pub mod message;
 pub mod output;
 mod proposals;
 mod propose;
+pub mod repair;
+mod score;
 pub mod serve;
 mod source;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod views;
 
 pub use self::core::{Replica, ReplicaConfig, ReplicaStatus};
 pub use durable::DurableState;
 pub use input::{ExecutionResult, Input};
-pub use message::{PeerMessage, SyncMessage};
+pub use message::{PeerMessage, RepairMessage, SyncMessage, Told};
 pub use output::{ExecutionJob, JournalEntry, Output};

@@ -59,7 +59,7 @@ pub enum Output {
     Serve {
         /// Who asked.
         to: NodeIndex,
-        /// `FetchBodies`, `FetchBlocks` or `FetchCertificate`.
+        /// `FetchBodies`, `FetchBlocks`, `FetchCertificate` or `FetchBatches`.
         request: SyncMessage,
     },
     /// What became of a transaction at the client's door.

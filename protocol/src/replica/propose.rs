@@ -37,6 +37,10 @@ impl Replica {
             self.proposals.place(sequence, &batch);
             self.pool.mark(sequence, &batch.ids);
         }
+        if purpose == Purpose::Again {
+            // What this view proposes next has no earlier time, or its block would expire what it should not.
+            self.proposals.set_last_time(batch.time);
+        }
         self.proposals.waiting.insert(key, Waiting { batch, purpose });
         self.proposals.note_completed();
         self.judge_waiting(now, out);

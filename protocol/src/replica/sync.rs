@@ -1,71 +1,87 @@
-//! Catching up by blocks (PROTOCOL 4.3), from one source at a time.
+//! Catching up by blocks (PROTOCOL 4.3), from all sources at once.
+
+use std::collections::BTreeMap;
 
 use super::{
     core::{Replica, send},
     message::{SyncMessage, content_of},
     output::Output,
-    source::{ANSWER_WITHIN, Sync},
+    source::{Progress, RangeQuestion},
 };
 use crate::{
     document::CertifiedBlock,
-    id::{NodeIndex, Sequence},
-    pbft::{self, Synced, message::Content},
+    id::{Height, NodeIndex, Sequence},
+    pbft::{self, Synced, message::Content, status::EngineStatus},
     time::Now,
 };
 
-/// How many synced blocks may wait for their execution before more are fetched.
-const AHEAD_MAX: u64 = 64;
-
 impl Replica {
-    /// Asks for the next blocks, if some are missing and nobody is being asked.
+    /// Asks for the next blocks, if some are missing.
     pub(super) fn run_sync(&mut self, now: Now, out: &mut Vec<Output>) {
-        if !self.sync.is_active() {
+        if !self.sync.is_active() || !self.sync.takes_turn(now.monotonic) {
             return;
         }
         let status = self.engine.status();
-        let delivered = self.engine.delivered();
-        if delivered >= self.sync.target {
-            self.sync = Sync { source: self.sync.source, ..Sync::default() };
+        self.raise_target(&status);
+        self.hand_on(now, out);
+        if self.engine.delivered() >= self.sync.target() {
+            self.sync.finish();
             return;
         }
-        if let Some((_, until)) = self.sync.asked {
-            if until > now.monotonic {
-                return;
-            }
-            self.sync.asked = None;
-            self.sync.source = self.sync.source.wrapping_add(1);
+        let said = status.peer_heights.into_iter().filter(|(peer, _)| self.connected.contains(peer));
+        let heights: BTreeMap<NodeIndex, Height> = said.collect();
+        let at = self.progress();
+        for RangeQuestion { to, from, count } in self.sync.plan(now.monotonic, at, &heights) {
+            let count = u16::try_from(count).unwrap_or(u16::MAX);
+            send(to, SyncMessage::FetchBlocks { from, count }, out);
         }
-        if delivered.0 - status.executed.0 > AHEAD_MAX || self.connected.is_empty() {
-            return;
+        if heights.is_empty() {
+            self.sync.sleep();
         }
-        let Some(source) = self.connected.iter().nth(self.sync.source % self.connected.len()).copied() else { return };
-        self.sync.asked = Some((source, now.monotonic + ANSWER_WITHIN));
-        send(source, SyncMessage::FetchBlocks { from: delivered.next() }, out);
     }
 
-    /// Blocks came. Their signatures and certificates are verified; they still must follow each other from here. Bodies that
-    /// a final batch here lacks are welcome in any case.
+    /// Blocks came. Their signatures and certificates are verified. What was asked for is kept, and bodies that a final
+    /// batch here lacks are welcome in any case.
     pub(super) fn on_blocks(&mut self, now: Now, from: NodeIndex, blocks: Vec<CertifiedBlock>, out: &mut Vec<Output>) {
         blocks.iter().flat_map(|block| block.bodies.iter()).for_each(|body| self.supply(body));
         self.try_execute(out);
-        if self.sync.asked.map(|(source, _)| source) != Some(from) {
-            return;
-        }
-        self.sync.asked = None;
-        let before = self.engine.delivered();
-        for block in blocks {
-            if block.header.height <= self.engine.delivered() {
+        for block in self.sync.on_answer(now.monotonic, from, blocks) {
+            let next = self.engine.delivered().next();
+            if block.header.height < next {
                 continue;
             }
-            if block.header.height != self.engine.delivered().next() {
-                break;
+            let is_next = block.header.height == next;
+            if self.sync.held.park(block, is_next) && is_next {
+                self.hand_on(now, out);
             }
-            self.take_block(now, block, out);
         }
-        if self.engine.delivered() == before {
-            // Nothing useful: somebody else is asked, after a pause so that an empty answer is no loop.
-            self.sync.source = self.sync.source.wrapping_add(1);
-            self.sync.asked = Some((from, now.monotonic + ANSWER_WITHIN / 10));
+    }
+
+    /// The chain moves on meanwhile: while its end is out of reach of single votes, it is fetched as well.
+    fn raise_target(&mut self, status: &EngineStatus) {
+        let mut heights: Vec<Height> = status.peer_heights.iter().map(|(_, height)| *height).collect();
+        heights.sort_unstable_by(|a, b| b.cmp(a));
+        // The (f + 1)-th highest is a correct replica's, or below one's.
+        let Some(reached) = heights.get(self.config.engine.validators.f()) else { return };
+        if reached.saturating_since(status.executed) > self.config.engine.checkpoint_interval {
+            self.sync.start(*reached);
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        Progress { executed: self.engine.executed(), delivered: self.engine.delivered() }
+    }
+
+    /// Hands the next blocks to the engine, which delivers them (4.4), as long as execution keeps up.
+    fn hand_on(&mut self, now: Now, out: &mut Vec<Output>) {
+        loop {
+            let Progress { executed, delivered } = self.progress();
+            self.sync.held.release(executed, delivered);
+            let Some(block) = self.sync.held.hand_on(delivered.next()) else { return };
+            self.take_block(now, block, out);
+            if self.engine.delivered() == delivered {
+                return;
+            }
         }
     }
 
@@ -75,7 +91,9 @@ impl Replica {
         if let Content::Batch(batch) = &content {
             let key = (Sequence::from(height), content.digest());
             self.bodies.want(key, batch, self.engine.primary(), &self.pool, now.monotonic);
-            block.bodies.iter().for_each(|body| self.supply(body));
+            if self.bodies.supply_batch(&key, &block.bodies) {
+                self.proposals.note_completed();
+            }
         }
         let synced = Synced { height, header_hash: block.header.hash(), content, proof: block.proof };
         self.step(now, pbft::Input::Synced(synced), out);

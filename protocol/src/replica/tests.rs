@@ -26,6 +26,9 @@ use crate::{
     time::{Instant, Now, UnixMillis},
 };
 
+mod store;
+mod sync;
+
 const WALL: UnixMillis = 1_000_000;
 
 fn key(index: u8) -> SecretKey {
@@ -391,7 +394,7 @@ fn a_final_batch_whose_bodies_nobody_finds_is_fetched_as_a_block() {
     }
     let asked = bench.out.iter().find_map(|output| match output {
         Output::Send { to, message } => match **message {
-            PeerMessage::Sync(SyncMessage::FetchBlocks { from }) => Some((*to, from)),
+            PeerMessage::Sync(SyncMessage::FetchBlocks { from, .. }) => Some((*to, from)),
             _ => None,
         },
         _ => None,
@@ -569,11 +572,11 @@ fn a_replayed_status_of_another_is_ignored() {
 fn a_peer_that_asks_without_end_is_answered_a_bounded_number_of_times() {
     let mut bench = Bench::new(1);
     for _ in 0..1_000 {
-        bench.hear(2, PeerMessage::Sync(SyncMessage::FetchBlocks { from: Height(1) }));
+        bench.hear(2, PeerMessage::Sync(SyncMessage::FetchBlocks { from: Height(1), count: 64 }));
     }
     let served = bench.out.iter().filter(|output| matches!(output, Output::Serve { .. })).count();
     assert_eq!(served, 32);
     bench.out.clear();
-    bench.hear(3, PeerMessage::Sync(SyncMessage::FetchBlocks { from: Height(1) }));
+    bench.hear(3, PeerMessage::Sync(SyncMessage::FetchBlocks { from: Height(1), count: 64 }));
     assert_eq!(bench.out.len(), 1, "another peer has its own allowance");
 }

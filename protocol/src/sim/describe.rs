@@ -4,7 +4,7 @@ use crate::document::{Block, Outcome};
 use crate::id::{Height, TransactionId};
 use crate::pbft::message::{Ballot, Content, Message, NewView, ViewChange};
 use crate::pbft::{Note, Record};
-use crate::replica::{PeerMessage, SyncMessage};
+use crate::replica::{PeerMessage, RepairMessage, SyncMessage};
 use quorate_crypto::Digest;
 use std::fmt::Write;
 
@@ -96,12 +96,15 @@ fn sync(message: &SyncMessage) -> String {
         SyncMessage::Claims(bodies) => counted(bodies.len(), "claim"),
         SyncMessage::FetchBodies(ids) => format!("asks for {}", counted(ids.len(), "body").replace("bodys", "bodies")),
         SyncMessage::Bodies(bodies) => counted(bodies.len(), "body").replace("bodys", "bodies"),
-        SyncMessage::FetchBlocks { from } => format!("asks for blocks from height {from}"),
+        SyncMessage::FetchBlocks { from, count } => format!("asks for {count} blocks from height {from}"),
         SyncMessage::Blocks(blocks) => counted(blocks.len(), "block"),
         SyncMessage::FetchCertificate { height } => format!("asks for the certificate of height {height}"),
-        SyncMessage::FetchBatches(wanted) => format!("asks what {} stand for", counted(wanted.len(), "digest")),
-        SyncMessage::Batch { sequence, content: of } => format!("batch of sequence {sequence} ({})", content(of)),
-        SyncMessage::FetchViewChanges(names) => format!("asks for {}", counted(names.len(), "VIEW-CHANGE")),
+        SyncMessage::FetchBatches(places) => format!("asks for {} batches", places.len()),
+        SyncMessage::Batch { sequence, content: of } => format!("the batch of sequence {sequence} ({})", content(of)),
+        SyncMessage::Repair(RepairMessage::Pending(told)) => format!("tells of {} that wait", told.len()),
+        SyncMessage::Repair(RepairMessage::FetchPending(ids)) => format!("asks for {} that wait", ids.len()),
+        SyncMessage::Repair(RepairMessage::PendingBodies(bodies)) => format!("{} that wait", bodies.len()),
+        SyncMessage::FetchViewChanges(names) => format!("asks for {} VIEW-CHANGEs", names.len()),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::document::{Body, SignedTransaction, StateKey};
 use crate::id::NodeIndex;
 use crate::pbft::Message;
 use crate::pool::Door;
-use crate::replica::{Input, PeerMessage, SyncMessage};
+use crate::replica::{Input, PeerMessage, RepairMessage, SyncMessage};
 use crate::store::StateReader;
 use quorate_crypto::{BoundedVec, Verified, decode, encode, sha256};
 use std::sync::Arc;
@@ -32,6 +32,10 @@ impl World {
         if let PeerMessage::Sync(SyncMessage::Claims(bodies)) = &***message {
             let transactions = self.members_among(to, bodies);
             return self.handle(to, Input::Submitted { transactions, door: Door::Claim(validator) });
+        }
+        if let PeerMessage::Sync(SyncMessage::Repair(RepairMessage::PendingBodies(bodies))) = &***message {
+            let transactions = self.members_among(to, bodies);
+            return self.handle(to, Input::Submitted { transactions, door: Door::Gossip });
         }
         self.handle(to, Input::Peer { from: validator, message: Verified::clone(message) });
     }

@@ -100,8 +100,7 @@ impl World {
     /// Answers from the store. What cannot be read is not served.
     fn serve(&mut self, node: NodeIndex, to: NodeIndex, request: &SyncMessage) {
         match serve::answer(&self.node(node).disk.store, request) {
-            Ok(Some(answer)) => self.tell(node, to, &answer),
-            Ok(None) => {}
+            Ok(answers) => answers.iter().for_each(|answer| self.tell(node, to, answer)),
             Err(error) => {
                 assert!(self.node(node).standing.may_halt, "a sound disk can be read: {error}");
                 self.note(node, format_args!("cannot answer {to}: {error}"));

@@ -3,7 +3,8 @@
 use super::disk::Unsynced;
 use crate::document::{AssetCode, Block, Certificate, Genesis, Header, Proof};
 use crate::id::{Height, TransactionId};
-use crate::store::{BlockCommit, Head, MemoryStore, StateReader, Store, StoreError};
+use crate::pbft::evidence::Evidence;
+use crate::store::{BlockCommit, EvidenceList, Head, MemoryStore, StateReader, Store, StoreError};
 use quorate_crypto::sparse::{Bucket, Leaves};
 use quorate_crypto::{Digest, PublicKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,6 +170,14 @@ impl Store for SimStore {
         let unsynced: Vec<Height> = lock(&self.unsynced).iter().map(|(height, _)| *height).collect();
         let heights = self.durable.uncertified(from, max.saturating_add(unsynced.len()))?;
         Ok(heights.into_iter().filter(|height| !unsynced.contains(height)).take(max).collect())
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        self.durable.put_evidence(evidence)
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        self.durable.evidence(bytes_max)
     }
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {

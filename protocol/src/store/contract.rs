@@ -6,6 +6,7 @@ use crate::document::genesis::Genesis;
 use crate::document::operation::AssetCode;
 use crate::document::state::Change;
 use crate::id::{ChainId, Height, TransactionId};
+use crate::pbft::evidence::Evidence;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
 use quorate_crypto::sparse::{Bucket, Leaves};
@@ -23,6 +24,16 @@ pub enum StoreError {
         what: &'static str,
         /// What is wrong with it.
         detail: String,
+    },
+    /// Executing a block gives another header than the one that a quorum certified. Nothing of it was written.
+    #[error("executing block {height} gives header {own}, and a quorum certified {certified}: this node has diverged")]
+    Diverged {
+        /// The block.
+        height: Height,
+        /// Hash of the header computed here.
+        own: Digest,
+        /// Hash of the certified header.
+        certified: Digest,
     },
     /// There is no space left.
     #[error("the chain store has no space left: {0}; free some, then restart the node, nothing acknowledged is lost")]
@@ -66,6 +77,15 @@ pub struct Head {
     pub header: Header,
     /// The header's hash.
     pub header_hash: Digest,
+}
+
+/// What a store holds against validators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EvidenceList {
+    /// In the order of epoch, key and kind.
+    pub pieces: Vec<Evidence>,
+    /// How many more there are that did not fit.
+    pub left_out: usize,
 }
 
 /// Everything that one block makes durable at once (PROTOCOL 2.5).
@@ -183,7 +203,7 @@ pub trait Store: StateReader + Send + Sync {
     fn certificate(&self, height: Height) -> Result<Option<Certificate>, StoreError>;
 
     /// The lowest heights from `from` on, at most `max` of them, that have no certificate of their own. Block 0, which
-    /// needs none, is never among them.
+    /// needs none, is never among them. Costs what it returns, however long the chain is: a start asks from height 1.
     ///
     /// # Errors
     ///
@@ -196,4 +216,19 @@ pub trait Store: StateReader + Send + Sync {
     ///
     /// When the store cannot be read or what it holds is damaged.
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError>;
+
+    /// Keeps a piece of evidence, durably on return, and says whether it is new: of one key, kind and epoch the first
+    /// piece stays (PROTOCOL 9.3), so that a liar cannot fill the store. The pieces are checked by whoever hands them in.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read or written.
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError>;
+
+    /// The evidence in the order of epoch, key and kind, as much of it as fits into `bytes_max` canonical bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read or what it holds is damaged.
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError>;
 }

@@ -1,16 +1,18 @@
 //! A store in memory, for tests and the simulator.
 
-use super::contract::{BlockCommit, Head, StateReader, Store, StoreError};
+use super::contract::{BlockCommit, EvidenceList, Head, StateReader, Store, StoreError};
 use crate::document::block::{Block, Header, Proof};
 use crate::document::certificate::Certificate;
 use crate::document::genesis::Genesis;
 use crate::document::operation::AssetCode;
 use crate::document::state::{Change, StateKey};
-use crate::id::{Height, TransactionId};
-use quorate_crypto::encode::decode;
+use crate::id::{Epoch, Height, TransactionId};
+use crate::pbft::evidence::Evidence;
+use quorate_crypto::encode::{decode, encode};
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
 use quorate_crypto::sparse::{Bucket, Leaves};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -27,11 +29,14 @@ struct Tables {
     blocks: Vec<Block>,
     proofs: BTreeMap<Height, Proof>,
     certificates: BTreeMap<Height, Certificate>,
+    uncertified: BTreeSet<Height>,
     heights: BTreeMap<Digest, Height>,
     transactions: BTreeMap<TransactionId, (Height, u32)>,
     state: BTreeMap<Digest, Vec<u8>>,
     /// Of which assets an account holds something.
     holdings: BTreeMap<PublicKey, BTreeSet<AssetCode>>,
+    /// By epoch, key and code of the kind.
+    evidence: BTreeMap<(Epoch, PublicKey, u8), Evidence>,
 }
 
 impl Tables {
@@ -143,8 +148,9 @@ impl Store for MemoryStore {
         if found != expected {
             return Err(StoreError::OutOfOrder { expected, found });
         }
-        if let Proof::Certificate(certificate) = &commit.proof {
-            tables.certificates.insert(found, certificate.clone());
+        match &commit.proof {
+            Proof::Certificate(certificate) => drop(tables.certificates.insert(found, certificate.clone())),
+            Proof::Commits(_) => drop(tables.uncertified.insert(found)),
         }
         tables.proofs.insert(found, commit.proof.clone());
         tables.put_block(commit.block.clone(), &commit.changes);
@@ -157,6 +163,7 @@ impl Store for MemoryStore {
             return Err(StoreError::corrupt("certificates", format!("there is no block {height} to certify")));
         }
         tables.certificates.insert(height, certificate.clone());
+        tables.uncertified.remove(&height);
         Ok(())
     }
 
@@ -185,9 +192,7 @@ impl Store for MemoryStore {
     }
 
     fn uncertified(&self, from: Height, max: usize) -> Result<Vec<Height>, StoreError> {
-        let tables = self.read();
-        let heights = (from.0.max(1)..tables.blocks.len() as u64).map(Height);
-        Ok(heights.filter(|height| !tables.certificates.contains_key(height)).take(max).collect())
+        Ok(self.read().uncertified.range(from..).take(max).copied().collect())
     }
 
     fn balances(&self, account: &PublicKey, max: usize) -> Result<Vec<(AssetCode, u128)>, StoreError> {
@@ -201,5 +206,30 @@ impl Store for MemoryStore {
             Ok((*code, amount))
         })
         .collect()
+    }
+
+    fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+        let key = (evidence.place().epoch, evidence.accused(), evidence.kind().code());
+        match self.write().evidence.entry(key) {
+            Entry::Occupied(_) => Ok(false),
+            Entry::Vacant(place) => {
+                place.insert(evidence.clone());
+                Ok(true)
+            }
+        }
+    }
+
+    fn evidence(&self, bytes_max: usize) -> Result<EvidenceList, StoreError> {
+        let (mut list, mut room) = (EvidenceList::default(), bytes_max);
+        for piece in self.read().evidence.values() {
+            match room.checked_sub(encode(piece).len()) {
+                Some(left) => {
+                    room = left;
+                    list.pieces.push(piece.clone());
+                }
+                None => list.left_out += 1,
+            }
+        }
+        Ok(list)
     }
 }

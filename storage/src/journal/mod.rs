@@ -16,6 +16,9 @@
 //! Files keep their size and their blocks: what is trimmed becomes a spare, and the next segment takes it. Overwriting such a file and
 //! syncing takes a tenth of the time of appending to a growing one, since the file system has nothing of its own to write.
 //!
+//! A segment is larger than usual when one record, or what is carried over, takes more: a NEW-VIEW with its VIEW-CHANGEs can have
+//! megabytes. What is carried is written again only when half a segment of votes can be given up for it.
+//!
 //! Nothing here makes a journal but [`Journal::create`], which belongs to the birth of a key (PROTOCOL 6.4).
 
 mod error;

@@ -44,6 +44,8 @@ impl Frame {
 /// Packs entries into as few frames as the bound allows.
 pub fn frames<J: Payload>(entries: &[J], options: Options) -> Result<Vec<Frame>, JournalError> {
     let max = options.record_bytes_max as usize;
+    // Only a single entry makes a larger frame, and with it a larger segment.
+    let usual = max.min(options.segment_bytes as usize / 2);
     let mut packed = Vec::new();
     let mut frame = Frame::empty();
     for entry in entries {
@@ -51,7 +53,7 @@ pub fn frames<J: Payload>(entries: &[J], options: Options) -> Result<Vec<Frame>,
         if bytes.len() > max {
             return Err(JournalError::TooLarge { bytes: bytes.len(), max });
         }
-        if frame.length() + bytes.len() > max {
+        if frame.count > 0 && frame.length() + bytes.len() > usual {
             packed.push(std::mem::replace(&mut frame, Frame::empty()));
         }
         frame.bytes.extend_from_slice(&bytes);

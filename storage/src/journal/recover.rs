@@ -11,14 +11,11 @@ use quorate_crypto::hash::{Digest, sha256};
 
 use super::error::JournalError;
 use super::frame::{FrameHeader, HEADER_BYTES, PAGE_BYTES, SLOT_BYTES, Salt, SegmentHeader};
-use super::options::{Options, checked};
+use super::options::{Options, SEGMENT_BYTES_MAX, checked};
 use super::payload::Payload;
 use super::segment::{Active, Closed, Spares, copy_bytes, copy_name, number_of, segment_name, segment_number};
 use super::writer::Journal;
 use crate::files::Files;
-
-/// No segment file is read beyond this many bytes, whatever its size.
-const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 
 /// What [`Journal::open`] found.
 pub enum Recovered<J> {
@@ -311,8 +308,14 @@ fn resume<J: Payload>(
     let Some(last) = scans.pop() else {
         return Ok(Recovered::Amnesiac { reason: "there is no vote journal".into() });
     };
-    let closed: VecDeque<Closed> =
-        scans.iter().map(|scan| Closed { number: scan.header.number, highest: scan.highest }).collect();
+    let close = |scan: &Scan<J>| Closed {
+        number: scan.header.number,
+        highest: scan.highest,
+        pages: scan.pages,
+        // What was carried counts as well: a restart trims a little earlier.
+        fresh: scan.page - 1,
+    };
+    let closed: VecDeque<Closed> = scans.iter().map(close).collect();
     let open = |name: String| files.open(&name).map_err(|error| JournalError::io(format!("open of {name}"), &error));
     let active = Box::new(Active {
         number: last.header.number,
@@ -321,6 +324,7 @@ fn resume<J: Payload>(
         count: last.count,
         page: last.page,
         pages: last.pages,
+        fresh_from: 1,
         highest: last.highest,
         segment: open(segment_name(last.header.number))?,
         copy: open(copy_name(last.header.number))?,

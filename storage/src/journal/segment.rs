@@ -7,7 +7,7 @@ use quorate_crypto::hash::Digest;
 
 use super::error::JournalError;
 use super::frame::{self, HEADER_BYTES, PAGE_BYTES, SLOT_BYTES, Salt, SegmentHeader};
-use super::options::Options;
+use super::options::{Options, SEGMENT_BYTES_MAX};
 use super::packing::Frame;
 use crate::files::{Files, Handle};
 
@@ -54,6 +54,10 @@ pub struct Closed {
     pub number: u64,
     /// The highest sequence number in it, 0 when there is none.
     pub highest: u64,
+    /// Pages of the file.
+    pub pages: u32,
+    /// Pages of the frames that were appended, not carried.
+    pub fresh: u32,
 }
 
 /// The segment that is written to.
@@ -67,6 +71,8 @@ pub struct Active {
     pub page: u32,
     /// Pages of the file.
     pub pages: u32,
+    /// The page behind what was carried.
+    pub fresh_from: u32,
     pub highest: u64,
     pub segment: Box<dyn Handle>,
     pub copy: Box<dyn Handle>,
@@ -124,6 +130,16 @@ pub struct Birth {
     pub number: u64,
     pub first_frame: u64,
     pub oldest: u64,
+    /// Pages that it must have room for beside what is carried.
+    pub room: u32,
+}
+
+/// Pages of the file of a segment: as many as usual, unless one record or what is carried needs more. A segment that
+/// begins with much has the usual room behind it, so that what is carried is written again only after so many votes.
+fn file_pages(carried: u64, room: u64, usual: u64) -> u64 {
+    let least = 1 + carried + room;
+    let is_usual = if carried == 0 { least <= usual } else { least <= usual / 2 };
+    if is_usual { usual } else { least + usual }
 }
 
 /// Makes the next segment. Head page and carried frames are synced in both files before either has its name; the segment gets its
@@ -136,11 +152,12 @@ pub fn begin(
     options: Options,
 ) -> Result<Active, JournalError> {
     let needed: u64 = carried.iter().map(|frame| u64::from(frame::pages(frame.length()))).sum();
-    let bytes = (needed + 1).saturating_mul(PAGE_BYTES as u64);
-    if bytes > u64::from(options.segment_bytes) {
-        return Err(JournalError::TooLarge { bytes: bytes as usize, max: options.segment_bytes as usize });
+    let usual = u64::from(options.segment_bytes) / PAGE_BYTES as u64;
+    let bytes = file_pages(needed, birth.room.into(), usual).saturating_mul(PAGE_BYTES as u64);
+    if bytes > SEGMENT_BYTES_MAX {
+        return Err(JournalError::TooLarge { bytes: bytes as usize, max: SEGMENT_BYTES_MAX as usize });
     }
-    let spare = spares.take(files, options)?;
+    let spare = spares.take(files, bytes)?;
     let (segment_spare, copy_spare) = (spare_segment(spare), spare_copy(spare));
     let open = |name: &str| files.open(name).map_err(|error| JournalError::io(format!("open of {name}"), &error));
     let mut active = Active {
@@ -149,12 +166,14 @@ pub fn begin(
         first_frame: birth.first_frame,
         count: 0,
         page: 1,
-        pages: options.segment_bytes / PAGE_BYTES as u32,
+        pages: (bytes / PAGE_BYTES as u64) as u32,
+        fresh_from: 1,
         highest: 0,
         segment: open(&segment_spare)?,
         copy: open(&copy_spare)?,
     };
     write_birth(&mut active, &birth, &carried)?;
+    active.fresh_from = active.page;
     name(files, &segment_spare, &segment_name(birth.number))?;
     name(files, &copy_spare, &copy_name(birth.number))?;
     Ok(active)
@@ -220,14 +239,13 @@ impl Spares {
     }
 
     /// The number of a pair of the right sizes; the pair is made when there is none.
-    fn take(&mut self, files: &dyn Files, options: Options) -> Result<u64, JournalError> {
-        let segment_bytes = u64::from(options.segment_bytes);
-        while let Some(number) = self.numbers.pop() {
-            if has_size(files, &spare_segment(number), segment_bytes)
-                && has_size(files, &spare_copy(number), copy_bytes(segment_bytes))
-            {
-                return Ok(number);
-            }
+    fn take(&mut self, files: &dyn Files, segment_bytes: u64) -> Result<u64, JournalError> {
+        let fits = |number: &u64| {
+            has_size(files, &spare_segment(*number), segment_bytes)
+                && has_size(files, &spare_copy(*number), copy_bytes(segment_bytes))
+        };
+        if let Some(place) = self.numbers.iter().rposition(fits) {
+            return Ok(self.numbers.remove(place));
         }
         let number = self.next;
         self.next = self.next.saturating_add(1);
@@ -237,11 +255,11 @@ impl Spares {
         Ok(number)
     }
 
-    /// Turns a trimmed segment into a spare, or removes it when there are enough.
-    pub fn give_up(&mut self, files: &dyn Files, number: u64) -> Result<(), JournalError> {
+    /// Turns a trimmed segment into a spare, or removes it when there are enough or its size is not the usual one.
+    pub fn give_up(&mut self, files: &dyn Files, number: u64, is_usual: bool) -> Result<(), JournalError> {
         let (segment, copy) = (segment_name(number), copy_name(number));
         let failed = |error| JournalError::io(format!("giving up of {segment}"), &error);
-        if self.numbers.len() >= self.max {
+        if !is_usual || self.numbers.len() >= self.max {
             // The copy goes first: a copy without a segment means a lost segment.
             files.remove(&copy).and_then(|()| files.remove(&segment)).map_err(failed)?;
             return Ok(());

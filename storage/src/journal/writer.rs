@@ -7,6 +7,7 @@ use std::sync::Arc;
 use quorate_crypto::hash::Digest;
 
 use super::error::JournalError;
+use super::frame::{self, PAGE_BYTES};
 use super::options::{Options, checked};
 use super::packing::{Frame, frames};
 use super::payload::Payload;
@@ -44,7 +45,7 @@ impl<J: Payload> Journal<J> {
         }
         let mut spares = Spares::find(&names, options.spares_max);
         let carried = frames(entries, options)?;
-        let birth = segment::Birth { identity, number: 1, first_frame: 1, oldest: 1 };
+        let birth = segment::Birth { identity, number: 1, first_frame: 1, oldest: 1, room: 0 };
         segment::begin(files.as_ref(), &mut spares, birth, carried, options).map(drop)
     }
 
@@ -65,54 +66,64 @@ impl<J: Payload> Journal<J> {
 
     /// Gives up what only concerns sequence numbers up to `low`, which the chain store must hold durably with a certificate.
     /// `carry` is everything without a sequence number that must outlive it; it is durable in a new segment before an old one goes.
-    /// When there is no whole segment to give up, nothing is written, `carry` included.
+    /// When what could be given up is less than half a segment, nothing is written, `carry` included: so a carry of any size is
+    /// written once per so many votes, not at each trim.
     ///
     /// # Errors
     /// As for [`Journal::append`].
     pub fn trim(&mut self, low: u64, carry: &[J]) -> Result<(), JournalError> {
         self.check_running()?;
         let settled = self.closed.iter().take_while(|segment| segment.highest <= low).count();
-        if settled == 0 {
+        let pages: u32 = self.closed.iter().take(settled).map(|segment| segment.fresh).sum();
+        if settled == 0 || pages < self.usual_pages() / 2 {
             return Ok(());
         }
         let carried = frames(carry, self.options)?;
         let oldest = self.closed.get(settled).map_or(self.active.number, |segment| segment.number);
-        let trimmed = self.begin(oldest, carried).and_then(|()| self.give_up(settled));
+        let trimmed = self.begin(oldest, carried, 0).and_then(|()| self.give_up(settled));
         self.stop_on_failure(trimmed)
     }
 
     /// Bytes on disk of all segments in use, spares and copies not counted.
     pub fn bytes(&self) -> u64 {
-        (self.closed.len() as u64 + 1) * u64::from(self.options.segment_bytes)
+        let pages = |segment: &Closed| u64::from(segment.pages);
+        (self.closed.iter().map(pages).sum::<u64>() + u64::from(self.active.pages)) * PAGE_BYTES as u64
     }
 
     fn write(&mut self, frame: &Frame) -> Result<(), JournalError> {
         if !self.active.has_room(frame) {
             let oldest = self.closed.front().map_or(self.active.number, |segment| segment.number);
-            self.begin(oldest, Vec::new())?;
+            self.begin(oldest, Vec::new(), frame::pages(frame.length()))?;
         }
         self.active.write(frame)
     }
 
     /// Closes the active segment and begins the next.
-    fn begin(&mut self, oldest: u64, carried: Vec<Frame>) -> Result<(), JournalError> {
+    fn begin(&mut self, oldest: u64, carried: Vec<Frame>, room: u32) -> Result<(), JournalError> {
         let birth = segment::Birth {
             identity: self.identity,
             number: self.active.number + 1,
             first_frame: self.active.next_frame(),
             oldest,
+            room,
         };
         let next = segment::begin(self.files.as_ref(), &mut self.spares, birth, carried, self.options)?;
         let full = std::mem::replace(&mut *self.active, next);
-        self.closed.push_back(Closed { number: full.number, highest: full.highest });
+        let Active { number, highest, pages, page, fresh_from, .. } = full;
+        self.closed.push_back(Closed { number, highest, pages, fresh: page - fresh_from });
         Ok(())
     }
 
     fn give_up(&mut self, count: usize) -> Result<(), JournalError> {
+        let usual = self.usual_pages();
         for segment in self.closed.drain(..count) {
-            self.spares.give_up(self.files.as_ref(), segment.number)?;
+            self.spares.give_up(self.files.as_ref(), segment.number, segment.pages == usual)?;
         }
         self.files.sync().map_err(|error| JournalError::io("sync of the directory", &error))
+    }
+
+    fn usual_pages(&self) -> u32 {
+        self.options.segment_bytes / PAGE_BYTES as u32
     }
 
     fn check_running(&self) -> Result<(), JournalError> {

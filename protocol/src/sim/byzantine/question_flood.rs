@@ -18,7 +18,7 @@ impl Behaviour for QuestionFlood {
         for turn in 0..QUESTIONS {
             let from = Height(liar.forge.random.below(50));
             let question = match turn {
-                0 => SyncMessage::FetchBlocks { from },
+                0 => SyncMessage::FetchBlocks { from, count: u16::MAX },
                 1 => SyncMessage::FetchCertificate { height: from },
                 _ => {
                     let ids: Vec<_> = (0..20).map(|_| TransactionId(liar.forge.nonsense())).collect();
