@@ -24,8 +24,8 @@
 
 use super::config::WorldConfig;
 use super::describe;
-use super::flight::{Fate, InFlight};
 use super::disk::Unsynced;
+use super::flight::{Fate, InFlight};
 use super::genesis::usd;
 use super::network::Link;
 use super::payment::transfer;
@@ -204,7 +204,10 @@ impl Player {
         let line = |node: NodeIndex| match world.status(node).map(|status| status.engine) {
             Some(status) => {
                 let waits = if status.active { "" } else { ", which has not begun" };
-                format!("{node}  view {}{waits}, its primary is {}, height {}", status.view, status.primary, status.executed)
+                format!(
+                    "{node}  view {}{waits}, its primary is {}, height {}",
+                    status.view, status.primary, status.executed
+                )
             }
             None => format!("{node}  is down"),
         };
@@ -232,6 +235,7 @@ impl Player {
                     let millis = u64::try_from(duration(value)?.as_millis()).map_err(|_| "that is too long")?;
                     config.parameters.view_timeout_ms = millis;
                     config.parameters.view_timeout_max_ms = millis * 8;
+                    config.parameters.forward_timeout_ms = millis / 3;
                 }
                 "execution" => config.execution = (duration(value)?, duration(value)?),
                 other => return Err(format!("there is no setting {other:?}")),
