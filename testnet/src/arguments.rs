@@ -131,7 +131,8 @@ pub struct Simulate {
     /// How many nodes each world has, 1 to 31 [default: as the seed decides]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=31))]
     pub nodes: Option<u8>,
-    /// Write the end of the trace of the first failing run (of the last run, where none fails) to this file
+    /// Write to this file the story of the first failing run, made as short as it can be (of the last run, where none
+    /// fails: its plan and the end of its trace)
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
 }

@@ -15,12 +15,16 @@ use super::{
     message::{CertifiedCheckpoint, CommitCertificate, Message, Proposal, STATUS_SLOTS_MAX, Status, progress},
     output::Output,
     slot::{Acceptance, Slot},
+    state::Shown,
 };
 use crate::{
     document::certificate::Checkpoint,
-    id::{Height, NodeIndex, Sequence},
+    id::{Height, NodeIndex, Sequence, View},
     limits::STATUS_UNCERTIFIED_MAX,
 };
+
+/// How often the interval doubles at which a peer is sent the same VIEW-CHANGEs again.
+const SHOWN_DOUBLINGS_MAX: u32 = 3;
 
 /// How many slots one STATUS is answered for: retransmission must not outweigh what it repairs.
 const ANSWERED_SLOTS_MAX: usize = 16;
@@ -138,6 +142,7 @@ impl Engine {
     pub(super) fn on_peer_up(&mut self, peer: NodeIndex, out: &mut Vec<Output>) {
         if let Some(peer) = self.state.peers.get_mut(&peer) {
             peer.answered = None;
+            peer.shown = Shown::default();
         }
         let status = self.safety.sign_status(self.own_status());
         out.push(Output::Send { to: peer, message: Message::Status(status) });
@@ -169,7 +174,7 @@ impl Engine {
 
     /// A peer in a lower view, or one that waits for its view to begin: it is sent the NEW-VIEW, which is enough to enter the
     /// view, or the VIEW-CHANGEs that it lacks.
-    fn answer_view(&self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
+    fn answer_view(&mut self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
         let view = self.state.view;
         if status.view > view || (status.view == view && status.active) {
             return;
@@ -188,11 +193,27 @@ impl Engine {
         held.sort_by_key(|(index, _)| Some(**index) != own);
         // As many as make it join; with its next STATUS from this view it gets the rest.
         let most = if status.view < view { self.config.validators.weak_quorum() } else { held.len() };
-        out.extend(
-            held.into_iter()
-                .take(most)
-                .map(|(_, held)| Output::Send { to, message: Message::ViewChange(held.signed.clone()) }),
-        );
+        held.truncate(most);
+        let what = (view, held.iter().fold(0, |bits, (index, _)| bits | 1 << index.0));
+        let messages: Vec<_> = held.into_iter().map(|(_, held)| Message::ViewChange(held.signed.clone())).collect();
+        if self.may_show(to, what) {
+            out.extend(messages.into_iter().map(|message| Output::Send { to, message }));
+        }
+    }
+
+    /// Whether a peer may be sent these VIEW-CHANGEs now: others than before at once, the same at intervals that double.
+    fn may_show(&mut self, to: NodeIndex, what: (View, u32)) -> bool {
+        let (now, interval) = (self.now, self.config.status_interval);
+        let shown = &mut self.state.peers.entry(to).or_default().shown;
+        if shown.what != what {
+            *shown = Shown { what, ..Shown::default() };
+        }
+        let may = what.1 != 0 && shown.again_at <= now;
+        if may {
+            shown.again_at = now + interval * (1 << shown.times.min(SHOWN_DOUBLINGS_MAX));
+            shown.times = shown.times.saturating_add(1);
+        }
+        may
     }
 
     fn answer_slots(&self, to: NodeIndex, status: &Status, out: &mut Vec<Output>) {
@@ -267,6 +288,7 @@ impl Engine {
     /// q COMMITs with the batch: accepted in any view for any height above mine (4.2).
     pub(super) fn on_commit_certificate(&mut self, certificate: CommitCertificate, out: &mut Vec<Output>) {
         let Some(ballot) = certificate.ballot() else { return };
+        self.compare_commits(&certificate, out);
         if Height::from(ballot.sequence) <= self.state.executed || !self.in_window(ballot.sequence) {
             return;
         }

@@ -7,7 +7,7 @@ use quorate_crypto::{hash::Digest, signed::Signed};
 use super::{
     engine::Engine,
     evidence::Evidence,
-    message::{CertifiedCheckpoint, Message},
+    message::{CertifiedCheckpoint, Message, NewView},
     output::{Divergence, Note, Output},
     record::{DurableBlock, Record},
     state::{BlockState, Executing, Pending},
@@ -193,12 +193,18 @@ impl Engine {
 
     /// What outlives every segment of the vote log (7.1): the view entered and how, and the floor.
     fn carry(&self) -> Vec<Record> {
-        let opening = self.state.opening.as_ref().map(|opening| Record::NewView {
+        let state = &self.state;
+        let is_of_this_view = |own: &&Signed<NewView>| state.opening.is_some() && own.body.view == state.view;
+        let own = state.own_new_view.as_ref().filter(|own| !is_of_this_view(own));
+        let own = own.map(|own| Record::NewView { new_view: own.clone(), view_changes: Vec::new() });
+        let opening = state.opening.as_ref().map(|opening| Record::NewView {
             new_view: opening.new_view.clone(),
-            view_changes: opening.view_changes.clone(),
+            view_changes: opening.view_changes.values().cloned().collect(),
         });
-        let leaving = self.state.own_view_change.clone().filter(|_| !self.state.active).map(Record::ViewChange);
-        opening.into_iter().chain(leaving).chain([Record::Floor(self.safety.floor())]).collect()
+        let leaving = state.own_view_change.clone().filter(|_| !state.active).map(Record::ViewChange);
+        let proven = state.proven.clone().map(Record::Proven);
+        let floor = Record::Floor(self.safety.floor());
+        own.into_iter().chain(opening).chain(leaving).chain(proven).chain([floor]).collect()
     }
 
     /// Keeps what is above low - L and what still lacks a certificate, 4 L blocks at most.

@@ -53,11 +53,14 @@ impl Engine {
             view: View(0),
             active: true,
             opening: None,
+            own_new_view: None,
+            refused_new_views: BTreeSet::new(),
             own_view_change: None,
             view_changes: BTreeMap::new(),
             candidates: BTreeMap::new(),
             prepared: BTreeMap::new(),
             contents: BTreeMap::new(),
+            left: BTreeMap::new(),
             wanted: BTreeMap::new(),
             held: BTreeMap::new(),
             proven: durable.proven,
@@ -87,10 +90,10 @@ impl Engine {
             halted: None,
         };
         let mut engine = Engine { config, safety, state, now };
-        for record in durable.records.unwrap_or_default() {
-            engine.restore_record(record);
-        }
+        engine.restore(durable.records.unwrap_or_default());
         engine.forget_unneeded_contents();
+        // What the log held is not young: whoever lacks it is to be sent it at once.
+        engine.state.slots.values_mut().for_each(|slot| slot.since = Instant::ORIGIN);
         for block in durable.blocks {
             engine.restore_block(block);
         }
@@ -126,7 +129,7 @@ impl Engine {
             Input::PeerUp(peer) => self.on_peer_up(peer, out),
             Input::Deadline => {}
         }
-        if self.state.status_timer.take_due() {
+        if self.state.halted.is_none() && self.state.status_timer.take_due() {
             self.on_status_timer(out);
         }
         if self.state.halted.is_none() {

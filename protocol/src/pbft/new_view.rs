@@ -10,6 +10,7 @@ use super::{
     message::{Ballot, Content, Message, NewView, PrePrepare, ViewChange, view_change_name},
     output::{Note, Output, Purpose},
     record::Record,
+    safety::Refusal,
     slot::{Acceptance, Stage},
     state::{Candidate, Opening, Pending},
 };
@@ -66,33 +67,30 @@ impl Engine {
             return;
         }
         let quorum = self.config.validators.quorum();
-        let of_view = |engine: &Engine| -> Vec<Signed<ViewChange>> {
-            let held = engine.state.view_changes.values().map(|held| &held.signed);
-            held.filter(|signed| signed.body.view == engine.state.view).cloned().collect()
-        };
-        let candidates = of_view(self);
-        let own = candidates.iter().any(|signed| signed.signer == self.safety.public_key());
-        if candidates.len() < quorum || !own {
+        let view = self.state.view;
+        let held = self.state.view_changes.iter().filter(|(_, held)| held.signed.body.view == view);
+        let candidates: Vec<NodeIndex> = held.map(|(index, _)| *index).collect();
+        let Some(me) = self.config.me.filter(|me| candidates.contains(me)) else { return };
+        if candidates.len() < quorum {
             return;
         }
-        let mut ready = Vec::new();
-        for view_change in candidates {
-            if self.holds_prepared_of(&view_change, out) {
-                ready.push(view_change);
-            }
-        }
-        ready.sort_by_key(|signed| signed.signer != self.safety.public_key());
+        let mut ready: Vec<NodeIndex> =
+            candidates.into_iter().filter(|index| self.holds_prepared_of(*index, out)).collect();
+        ready.sort_by_key(|index| *index != me);
         ready.truncate(quorum);
         if ready.len() == quorum {
-            self.open_own_view(ready, out);
+            let held = ready.iter().filter_map(|index| self.state.view_changes.get(index));
+            let view_changes = held.map(|held| held.signed.clone()).collect();
+            self.open_own_view(view_changes, out);
         }
     }
 
     /// Whether everything that a VIEW-CHANGE had prepared is here with its bodies; what is not is asked for.
-    fn holds_prepared_of(&mut self, view_change: &Signed<ViewChange>, out: &mut Vec<Output>) -> bool {
+    fn holds_prepared_of(&mut self, index: NodeIndex, out: &mut Vec<Output>) -> bool {
+        let Some(held) = self.state.view_changes.get(&index) else { return false };
+        let prepared = held.signed.body.prepared.iter().map(|certificate| certificate.pre_prepare.body.0);
         let mut all = true;
-        for certificate in view_change.body.prepared.iter() {
-            let Ballot { sequence, digest, .. } = certificate.pre_prepare.body.0;
+        for Ballot { sequence, digest, .. } in prepared.collect::<Vec<_>>() {
             let is_executed = Height::from(sequence) <= self.state.executed;
             let looked_at = self.state.held.get(&(sequence, digest)).copied();
             if is_executed || digest == Content::Null.digest() || looked_at == Some(true) {
@@ -191,7 +189,10 @@ impl Engine {
             }
             match check_new_view(&candidate.new_view, &view_changes, self.config.base) {
                 Ok(plan) => self.open_view(candidate.new_view, view_changes, plan, out),
-                Err(reason) => out.push(Output::Note(Note::RefusedNewView { view, reason })),
+                Err(reason) if self.state.refused_new_views.insert(primary) => {
+                    out.push(Output::Note(Note::RefusedNewView { view, reason }));
+                }
+                Err(_) => {}
             }
         }
     }
@@ -233,12 +234,18 @@ impl Engine {
             self.leave_view(view, out);
         }
         let record = Record::NewView { new_view: new_view.clone(), view_changes: view_changes.clone() };
-        if self.safety.is_voting() {
+        // Below its floor as well: it will vote again, and must not return to a view that it had left by this.
+        let keeps_a_log = self.safety.check_standing() != Err(Refusal::NotVoting);
+        if keeps_a_log {
             let own = new_view.signer == self.safety.public_key();
             let release = if own { vec![Message::NewView(new_view.clone())] } else { Vec::new() };
             self.persist(record, release, Pending::NewView(view), out);
         }
-        let is_durable = !self.safety.is_voting();
+        if new_view.signer == self.safety.public_key() {
+            self.state.own_new_view = Some(new_view.clone());
+        }
+        let is_durable = !keeps_a_log;
+        let view_changes = view_changes.into_iter().map(|signed| (view_change_name(&signed), signed)).collect();
         self.activate(Opening { new_view, view_changes, min: plan.min, max: plan.max, is_durable });
         let Some(opening) = &self.state.opening else { return };
         let again: Vec<Signed<PrePrepare>> = opening.new_view.body.pre_prepares.to_vec();
@@ -259,7 +266,7 @@ impl Engine {
 
     /// The current view is active from here on.
     pub(super) fn activate(&mut self, opening: Opening) {
-        for signed in &opening.view_changes {
+        for signed in opening.view_changes.values() {
             self.learn_watermark(signed.body.low.as_ref());
         }
         let state = &mut self.state;

@@ -252,6 +252,12 @@ impl Engine {
         if ballot.view != self.state.view || !self.in_window(ballot.sequence) {
             return;
         }
+        let slot = self.slot(ballot.sequence);
+        let elsewhere =
+            slot.committed.iter().flat_map(|held| held.commits.iter()).find(|held| held.signer == vote.signer);
+        if let Some(first) = elsewhere.filter(|held| excludes(&held.body.0, &ballot)).cloned() {
+            return self.accuse(Evidence::Commit(first, vote), out);
+        }
         match self.slot(ballot.sequence).commits.insert(index, vote.clone()) {
             Counted::New => self.try_commit(ballot.sequence, out),
             Counted::Known => {}
@@ -277,10 +283,51 @@ impl Engine {
         self.try_deliver(out);
     }
 
+    /// The COMMITs of a certificate beside those that came one by one: who said something else in the same view is told of
+    /// (9.3), executed or not.
+    pub(super) fn compare_commits(&mut self, certificate: &CommitCertificate, out: &mut Vec<Output>) {
+        let Some(ballot) = certificate.ballot() else { return };
+        let mut conflicts = Vec::new();
+        if let Some(slot) = self.state.slots.get(&ballot.sequence) {
+            for second in certificate.commits.iter() {
+                let held = self.index_of(&second.signer).and_then(|index| slot.commits.get(index));
+                if let Some(first) = held.filter(|first| excludes(&first.body.0, &ballot)) {
+                    conflicts.push(Evidence::Commit(first.clone(), second.clone()));
+                }
+            }
+        }
+        conflicts.into_iter().for_each(|evidence| self.accuse(evidence, out));
+    }
+
+    /// The proposals and PREPAREs inside a VIEW-CHANGE beside those that came by themselves (9.3).
+    pub(super) fn compare_prepared(&mut self, certificate: &PreparedCertificate, out: &mut Vec<Output>) {
+        let ballot = certificate.pre_prepare.body.0;
+        let mut conflicts = Vec::new();
+        let slot = self.state.slots.get(&ballot.sequence);
+        let accepted = slot.and_then(|slot| slot.acceptance.as_ref()).map(|acceptance| &acceptance.pre_prepare);
+        for first in accepted.into_iter().chain(self.state.left.get(&ballot.sequence)) {
+            if excludes(&first.body.0, &ballot) {
+                conflicts.push(Evidence::PrePrepare(first.clone(), certificate.pre_prepare.clone()));
+            }
+        }
+        for second in certificate.prepares.iter() {
+            let held = self.index_of(&second.signer).and_then(|index| slot?.prepares.get(index));
+            if let Some(first) = held.filter(|first| excludes(&first.body.0, &ballot)) {
+                conflicts.push(Evidence::Prepare(first.clone(), second.clone()));
+            }
+        }
+        conflicts.into_iter().for_each(|evidence| self.accuse(evidence, out));
+    }
+
     /// The ballot of the current view at this place.
     pub(super) fn ballot(&self, sequence: Sequence, digest: Digest) -> Ballot {
         Ballot { epoch: self.config.epoch, view: self.state.view, sequence, digest }
     }
+}
+
+/// Whether no correct key signs both in one phase.
+fn excludes(first: &Ballot, second: &Ballot) -> bool {
+    (first.view, first.sequence) == (second.view, second.sequence) && first.digest != second.digest
 }
 
 fn refused(sequence: Sequence, reason: &str) -> Output {

@@ -23,7 +23,8 @@ pub enum Record {
     NewView {
         /// What opened the view.
         new_view: Signed<NewView>,
-        /// The VIEW-CHANGEs that it names, for those who have to check it.
+        /// The VIEW-CHANGEs that it names, for those who have to check it; none in a copy that is kept only so that this
+        /// replica knows what it proposed.
         view_changes: Vec<Signed<ViewChange>>,
     },
     /// A proposal was accepted: before a backup's PREPARE and before the primary's PRE-PREPARE.
@@ -44,13 +45,15 @@ pub enum Record {
     },
     /// The highest height whose CHECKPOINT this node signed (PROTOCOL 7.2): before that CHECKPOINT.
     Floor(Height),
+    /// A watermark and its proof: what was prepared up to it may be gone from the log, even if the chain store loses it.
+    Proven(CertifiedCheckpoint),
 }
 
 impl Record {
     /// The sequence that this record is about; `None` for one that outlives every sequence.
     pub fn sequence(&self) -> Option<Sequence> {
         match self {
-            Record::ViewChange(_) | Record::NewView { .. } | Record::Floor(_) => None,
+            Record::ViewChange(_) | Record::NewView { .. } | Record::Floor(_) | Record::Proven(_) => None,
             Record::Accepted { pre_prepare, .. } => Some(pre_prepare.body.0.sequence),
             Record::Prepared { certificate, .. } => Some(certificate.pre_prepare.body.0.sequence),
         }

@@ -1,7 +1,8 @@
 //! What a restart takes back from the vote log: its votes may have left before the crash, so they count as cast.
 //!
-//! Records come in the order in which they were written, but for copies of what outlives its segment: those repeat what was
-//! said before, or stand in front of what they were copied over. So each function here can be given the same again.
+//! Records come in the order in which they were written, but for copies of what outlives its segment, which may stand behind
+//! votes of the view that they tell of. So the views are taken back first, and then the votes, each in their order; and each
+//! function here can be given the same again.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,13 @@ use crate::{
 };
 
 impl Engine {
+    /// Takes the whole log back.
+    pub(super) fn restore(&mut self, records: Vec<Record>) {
+        let (views, votes): (Vec<Record>, Vec<Record>) =
+            records.into_iter().partition(|record| record.sequence().is_none());
+        views.into_iter().chain(votes).for_each(|record| self.restore_record(record));
+    }
+
     /// The window moved: what the vote log holds of the slots that came in is taken back.
     pub(super) fn restore_late_records(&mut self) {
         for record in std::mem::take(&mut self.state.late) {
@@ -37,6 +45,10 @@ impl Engine {
             Record::ViewChange(signed) => self.restore_view_change(signed),
             Record::NewView { new_view, view_changes } => self.restore_new_view(new_view, view_changes),
             Record::Floor(height) => self.safety.remember_floor(height),
+            Record::Proven(certified) => {
+                self.safety.set_low(certified.checkpoint.height);
+                self.learn_watermark(Some(&certified));
+            }
             Record::Accepted { pre_prepare, content, prepare } => self.restore_accepted(pre_prepare, content, prepare),
             Record::Prepared { certificate, commit } => self.restore_prepared(certificate, commit),
         }
@@ -59,20 +71,23 @@ impl Engine {
 
     fn restore_new_view(&mut self, new_view: Signed<NewView>, view_changes: Vec<Signed<ViewChange>>) {
         let (epoch, view) = (new_view.body.epoch, new_view.body.view);
+        if epoch == self.config.epoch && new_view.signer == self.safety.public_key() {
+            self.safety.remember_opened(view);
+            new_view.body.pre_prepares.iter().for_each(|p| self.safety.remember(p.body.0, Phase::PrePrepare));
+            self.state.own_new_view = Some(new_view.clone());
+        }
         let is_new = view > self.state.view || (view == self.state.view && !self.state.active);
-        if epoch != self.config.epoch || !is_new {
+        let is_whole = view_changes.len() == new_view.body.view_changes.len();
+        if epoch != self.config.epoch || !is_new || !is_whole {
             return;
         }
         if view > self.state.view {
             self.safety.enter_view(view);
             self.reset_view(view);
         }
-        if new_view.signer == self.safety.public_key() {
-            self.safety.remember_opened(view);
-            new_view.body.pre_prepares.iter().for_each(|p| self.safety.remember(p.body.0, Phase::PrePrepare));
-        }
         let plan = plan_of(&view_changes, self.config.base);
         let again = new_view.body.pre_prepares.to_vec();
+        let view_changes = view_changes.into_iter().map(|signed| (view_change_name(&signed), signed)).collect();
         self.activate(Opening { new_view, view_changes, min: plan.min, max: plan.max, is_durable: true });
         for pre_prepare in again {
             let Ballot { sequence, digest, .. } = pre_prepare.body.0;

@@ -8,7 +8,7 @@ use quorate_crypto::{hash::Digest, signed::Signed};
 use super::{
     evidence::Kind,
     input::Synced,
-    message::{CertifiedCheckpoint, Commit, Content, NewView, Prepare, PreparedCertificate, ViewChange},
+    message::{CertifiedCheckpoint, Commit, Content, NewView, PrePrepare, Prepare, PreparedCertificate, ViewChange},
     output::Ticket,
     record::Record,
     slot::Slot,
@@ -28,6 +28,10 @@ pub(super) struct State {
     pub active: bool,
     /// What opened the current view, while it is active; none in view 0.
     pub opening: Option<Opening>,
+    /// The latest NEW-VIEW of this replica, of whichever view.
+    pub own_new_view: Option<Signed<NewView>>,
+    /// Primaries of whose bad NEW-VIEWs was told already.
+    pub refused_new_views: BTreeSet<NodeIndex>,
     /// This replica's latest VIEW-CHANGE, durable or on its way to the disk; it is the one of `view` while that is inactive.
     pub own_view_change: Option<Signed<ViewChange>>,
     /// The latest VIEW-CHANGE of each other validator, and this replica's own once it is durable; of the current view and
@@ -39,6 +43,8 @@ pub(super) struct State {
     pub prepared: BTreeMap<Sequence, PreparedCertificate>,
     /// What stands behind digests of `prepared`, of the view before, and of what was fetched for this one.
     pub contents: BTreeMap<(Sequence, Digest), Content>,
+    /// What was accepted in the view before, to be held beside what others say of it.
+    pub left: BTreeMap<Sequence, Signed<PrePrepare>>,
     /// Contents that are being fetched, and how often they were asked for.
     pub wanted: BTreeMap<(Sequence, Digest), u32>,
     /// For the VIEW-CHANGEs of a view that this replica is to open: what was looked at, and whether its bodies are here.
@@ -112,7 +118,7 @@ pub(super) enum Pending {
 pub(super) struct Opening {
     pub new_view: Signed<NewView>,
     /// Those that it names.
-    pub view_changes: Vec<Signed<ViewChange>>,
+    pub view_changes: BTreeMap<Digest, Signed<ViewChange>>,
     /// min-s: the highest watermark that they prove.
     pub min: Sequence,
     /// max-s: the last sequence that was proposed again; fresh proposals are above it.
@@ -172,6 +178,15 @@ pub(super) struct BlockState {
     pub certificate: Option<Certificate>,
 }
 
+/// VIEW-CHANGEs are large, so the same ones go to the same peer at intervals that double.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown {
+    /// The view, and whose VIEW-CHANGEs were held.
+    pub what: (View, u32),
+    pub times: u32,
+    pub again_at: Instant,
+}
+
 /// What a validator last said of itself.
 #[derive(Clone, Debug, Default, BorshSerialize)]
 pub(super) struct Peer {
@@ -182,4 +197,7 @@ pub(super) struct Peer {
     /// When its STATUS was last answered.
     #[borsh(skip)]
     pub answered: Option<Instant>,
+    /// What VIEW-CHANGEs it was last sent, and when they may go out again.
+    #[borsh(skip)]
+    pub shown: Shown,
 }

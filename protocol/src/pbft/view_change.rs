@@ -10,6 +10,7 @@ use super::{
     message::{Content, Message, ViewChange, view_change_name},
     output::{Note, Output},
     record::Record,
+    slot::Stage,
     state::{HeldViewChange, Pending},
 };
 use crate::id::{Height, Sequence, View};
@@ -131,16 +132,19 @@ impl Engine {
         state
             .contents
             .retain(|key, _| state.prepared.get(&key.0).is_some_and(|p| p.pre_prepare.body.0.digest == key.1));
+        state.left.clear();
         for (sequence, slot) in &mut state.slots {
             slot.prepares = Default::default();
             slot.commits = Default::default();
             (slot.prepared, slot.prepared_durable) = (None, false);
-            if let Some(acceptance) = slot.acceptance.take()
-                && let Some(content) = acceptance.content
+            let Some(acceptance) = slot.acceptance.take() else { continue };
+            if let Some(content) = acceptance.content
+                && matches!(acceptance.stage, Stage::Persisting | Stage::Durable)
             {
                 // Others may have prepared it where this replica has not.
                 state.contents.insert((*sequence, acceptance.pre_prepare.body.0.digest), content);
             }
+            state.left.insert(*sequence, acceptance.pre_prepare);
         }
         let high = state.low.0.saturating_add(self.config.window);
         state.slots.retain(|sequence, slot| slot.committed.is_some() && sequence.0 <= high);
@@ -164,6 +168,7 @@ impl Engine {
     /// Some validator left a view.
     pub(super) fn on_view_change(&mut self, signed: Signed<ViewChange>, out: &mut Vec<Output>) {
         let Some(index) = self.index_of(&signed.signer) else { return };
+        signed.body.prepared.iter().for_each(|certificate| self.compare_prepared(certificate, out));
         let name = view_change_name(&signed);
         let is_named = self.offer_to_candidates(name, &signed);
         let view = signed.body.view;
@@ -252,12 +257,10 @@ impl Engine {
 
     /// A VIEW-CHANGE by its name, for a peer that asks.
     pub fn view_change(&self, name: &Digest) -> Option<Signed<ViewChange>> {
-        let of_opening = self.state.opening.iter().flat_map(|opening| &opening.view_changes);
+        let of_opening = self.state.opening.as_ref().and_then(|opening| opening.view_changes.get(name));
         let of_candidates =
             self.state.candidates.values().filter_map(|candidate| candidate.view_changes.get(name)?.as_ref());
         let held = self.state.view_changes.values().find(|held| held.name == *name).map(|held| &held.signed);
-        held.or_else(|| of_candidates.into_iter().next())
-            .or_else(|| of_opening.into_iter().find(|signed| view_change_name(signed) == *name))
-            .cloned()
+        held.or_else(|| of_candidates.into_iter().next()).or(of_opening).cloned()
     }
 }

@@ -3,7 +3,7 @@
 use super::claimants::bit;
 use super::order::Rank;
 use super::slab::Slot;
-use super::state::{Place, Pool, Round};
+use super::state::{Entry, Place, Pool, Round};
 use crate::document::Body;
 use crate::id::{Epoch, NodeIndex, TransactionId, View};
 use crate::time::{Instant, Now};
@@ -43,12 +43,11 @@ impl Pool {
     /// for: the next is sent when one has left.
     pub fn claims_due(&mut self, now: Now, view: (Epoch, View), max: usize) -> Vec<Body> {
         self.begin_claims(view);
-        let round = self.round_of(view);
         let timeout = self.config.forward_timeout;
         let is_due = |slot: &Slot| {
             let entry = &self.entries[*slot];
             let waited = now.monotonic.saturating_since(self.senders[entry.sender].oldest_since);
-            waited >= timeout && entry.mark.is_none() && entry.sent.is_none_or(|(sent, _)| sent != round)
+            waited >= timeout && entry.mark.is_none() && self.wants_sending(entry, view)
         };
         let again = self.open_claims.values().copied().filter(is_due);
         let room = self.config.claims_max.saturating_sub(self.open_claims.len());
@@ -58,7 +57,8 @@ impl Pool {
         let mut bodies = Vec::with_capacity(due.len());
         for slot in due {
             let entry = &mut self.entries[slot];
-            entry.sent = Some((round, now.monotonic));
+            let again = entry.sent.is_some_and(|(round, _)| round.view == view);
+            entry.sent = Some((Round { view, again }, now.monotonic));
             self.open_claims.insert(entry.arrival, slot);
             bodies.push(entry.body.clone());
         }
@@ -76,23 +76,26 @@ impl Pool {
     /// that may be sent.
     #[must_use]
     pub fn next_claim_due(&self, view: (Epoch, View)) -> Option<Instant> {
-        let round = self.round_of(view);
         self.claim_slots()
             .map(|slot| &self.entries[slot])
-            .filter(|entry| entry.mark.is_none() && entry.sent.is_none_or(|(sent, _)| sent != round))
+            .filter(|entry| entry.mark.is_none() && self.wants_sending(entry, view))
             .map(|entry| self.senders[entry.sender].oldest_since + self.config.forward_timeout)
             .min()
     }
 
-    /// The link to the primary of `view` has come back: what was sent to it is sent once more, once in a view.
-    pub fn primary_link_returned(&mut self, view: (Epoch, View)) {
-        self.link_round = Some(Round { view, link_returned: true });
+    /// The link to the primary of `view` has come back: each claim that was sent to it before is sent once more, once in a
+    /// view. A primary that breaks its link again and again wins no time by it.
+    pub fn primary_link_returned(&mut self, now: Instant, view: (Epoch, View)) {
+        self.link_returned = Some((view, now));
     }
 
-    fn round_of(&self, view: (Epoch, View)) -> Round {
-        match self.link_round {
-            Some(round) if round.view == view => round,
-            _ => Round { view, link_returned: false },
+    fn wants_sending(&self, entry: &Entry, view: (Epoch, View)) -> bool {
+        match entry.sent {
+            Some((round, at)) if round.view == view => {
+                let returned = self.link_returned.is_some_and(|(of, since)| of == view && since >= at);
+                !round.again && returned
+            }
+            _ => true,
         }
     }
 

@@ -178,7 +178,7 @@ impl Pair {
         self.told = told.next.unwrap_or(0);
         let reference = now(ms, 0).wall.max(self.head);
         for (id, valid_until) in told.pending {
-            if self.primary.vacant() > 0 && self.primary.lacks(&id, valid_until, reference) {
+            if self.primary.vacant() > 0 && self.primary.lacks(&id, valid_until, self.head, reference) {
                 let transaction = find(&self.bodies[&id]);
                 door_of(&mut self.primary, now(ms, 0), self.head, transaction, Door::Gossip);
             }
@@ -343,7 +343,7 @@ proptest! {
                 pair.claims.clear();
             }
             if ms / TICK == (link_down + 100) / TICK {
-                pair.backup.primary_link_returned(VIEW);
+                pair.backup.primary_link_returned(now(ms, 0).monotonic, VIEW);
             }
             if ms / TICK == removed / TICK {
                 pair.removed = Some(*signed(1, 0).sender());

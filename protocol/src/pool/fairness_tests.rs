@@ -102,7 +102,7 @@ fn what_was_not_proposed_in_this_view_owes_nothing() {
 fn a_claim_counts_from_its_latest_sending_and_by_the_current_view_timeout() {
     let claim = transaction(1, 0);
     let mut backup = Backup::with_claim(&claim);
-    backup.pool.primary_link_returned(VIEW);
+    backup.pool.primary_link_returned(at(1_400).monotonic, VIEW);
     assert_eq!(backup.pool.claims_due(at(1_400), VIEW, 256).len(), 1);
     assert_eq!(backup.fresh(2_400, &[]), None);
     backup.pool.set_view_timeout(2 * TIMEOUT);

@@ -56,11 +56,18 @@ impl Pool {
         self.by_id.get(id).map(|&slot| self.entries[slot].arrival)
     }
 
-    /// Whether a transaction with this id and `valid_until` would be new here and within its window at `reference`, all
-    /// times in Unix milliseconds: neither pending, nor executed, nor in a proposal.
+    /// Whether a transaction with this id and `valid_until` would be news here: neither pending, nor executed, nor in a
+    /// proposal, not passed by block time (`head_time`), and within the window at `reference`, all times in Unix
+    /// milliseconds. What has expired by the clock alone is news: somebody waits to be told of it (PROTOCOL 2.7).
     #[must_use]
-    pub fn lacks(&self, id: &TransactionId, valid_until: UnixMillis, reference: UnixMillis) -> bool {
-        let in_window = valid_until > reference && valid_until - reference <= self.config.validity_window;
+    pub fn lacks(
+        &self,
+        id: &TransactionId,
+        valid_until: UnixMillis,
+        head_time: UnixMillis,
+        reference: UnixMillis,
+    ) -> bool {
+        let in_window = valid_until > head_time && valid_until.saturating_sub(reference) <= self.config.validity_window;
         in_window
             && !self.by_id.contains_key(id)
             && !self.executed.contains_at(id, valid_until)

@@ -43,11 +43,11 @@ pub(super) enum Place {
     Claim,
 }
 
-/// A claim's latest sending: in which view, and whether after the link to the primary came back.
+/// A claim's latest sending: in which view, and whether it was the second one there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Round {
     pub(super) view: (Epoch, View),
-    pub(super) link_returned: bool,
+    pub(super) again: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +116,8 @@ pub struct Pool {
     pub(super) next_claim: u64,
     /// Newest `valid_until` of what came too late by the local clock.
     pub(super) turned_away: UnixMillis,
-    pub(super) link_round: Option<Round>,
+    /// When the link to the primary of which view last came back.
+    pub(super) link_returned: Option<((Epoch, View), Instant)>,
     /// Claims of this node that were sent in the view of `claims_view` and are pending still, by arrival.
     pub(super) open_claims: BTreeMap<u64, Slot>,
     pub(super) claims_view: Option<(Epoch, View)>,
@@ -150,7 +151,7 @@ impl Pool {
             next_arrival: 0,
             next_claim: 0,
             turned_away: 0,
-            link_round: None,
+            link_returned: None,
             open_claims: BTreeMap::new(),
             claims_view: None,
             watch: None,

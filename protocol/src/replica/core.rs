@@ -412,7 +412,7 @@ impl Replica {
         self.bodies.ask_anew(now.monotonic);
         let status = self.engine.status();
         if peer == status.primary {
-            self.pool.primary_link_returned((status.epoch, status.view));
+            self.pool.primary_link_returned(now.monotonic, (status.epoch, status.view));
             self.claims_at = now.monotonic;
         }
         self.step(now, pbft::Input::PeerUp(peer), out);

@@ -162,8 +162,12 @@ impl Repair {
         let reference = head_time.max(now.wall);
         // A sender's share may have been full when it was refused. With less than a batch left, all is welcome again.
         let is_idle = pool.ready().count < IDLE_BELOW;
-        let is_welcome = |told: &&Told| is_idle || !self.refused.contains(&told.id);
-        let lacking = told.iter().filter(|told| pool.lacks(&told.id, told.valid_until, reference)).filter(is_welcome);
+        let is_welcome = |told: &&Told| {
+            let is_late = told.valid_until <= reference;
+            (is_idle && !is_late) || !self.refused.contains(&told.id)
+        };
+        let is_lacking = |told: &&Told| pool.lacks(&told.id, told.valid_until, head_time, reference);
+        let lacking = told.iter().filter(is_lacking).filter(is_welcome);
         let wanted: BTreeSet<TransactionId> = lacking.map(|told| told.id).take(pool.vacant()).collect();
         if wanted.is_empty() {
             return None;
@@ -413,7 +417,11 @@ mod tests {
         assert_eq!(asked(50, &pool, &mut repair), 2, "not for what it has executed");
         pool.mark(Sequence(2), &[two.id()]);
         assert_eq!(asked(10_100, &pool, &mut repair), 1, "a proposal names the other");
-        assert_eq!(asked(30_000, &pool, &mut repair), 0, "expired");
+        assert_eq!(asked(30_000, &pool, &mut repair), 1, "what is late by the clock alone is news: its client waits");
+        repair.note_refused(at(30_000).monotonic, three.id());
+        assert_eq!(asked(30_100, &pool, &mut repair), 0, "once");
+        let passed = repair.on_pending(at(90_000), teller, &pool, three.valid_until(), &told);
+        assert_eq!(passed, None, "block time has passed it");
     }
 
     #[test]

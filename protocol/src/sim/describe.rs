@@ -119,6 +119,7 @@ pub(super) fn record(record: &Record) -> String {
         }
         Record::Prepared { commit, .. } => format!("the prepared certificate of sequence {}", commit.body.0.sequence),
         Record::Floor(height) => format!("the floor {height}"),
+        Record::Proven(certified) => format!("the proof of watermark {}", certified.checkpoint.height),
     }
 }
 

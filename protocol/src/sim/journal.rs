@@ -62,13 +62,14 @@ impl Journal {
         }
     }
 
-    /// What is at or below `low` goes, and so does what stands in `carry` again.
+    /// What is at or below `low` goes, and so does what stands in `carry` again: that begins a new segment, behind the votes
+    /// that stay.
     pub fn trim(&mut self, low: Height, carry: Vec<JournalEntry>) {
         let Some(records) = &mut self.records else { return };
         let stays = |kept: &Kept| kept.entry.sequence().is_some_and(|sequence| Height::from(sequence) > low);
         let kept: Vec<Kept> = records.drain(..).filter(stays).collect();
         let carried = carry.into_iter().map(|entry| Kept { entry, is_good: true, is_copy_good: true });
-        *records = carried.chain(kept).collect();
+        *records = kept.into_iter().chain(carried).collect();
     }
 
     /// Damages the record that stands so many before the last one; the oldest one where there are fewer.

@@ -3,9 +3,8 @@
 //! The network heals between correct nodes, and those that are down start. Everything else stays as it is: liars lie on,
 //! the dead stay dead, cut links to the faulty stay cut, an amnesiac does not vote. Clients are silent. From then on
 //! everything that an honest client sent and that a correct node still has in its pool must be settled, all correct nodes
-//! must reach one certified height, and one more transaction must go through, each within [`bound`].
+//! must reach one certified height, and more transactions must go through, each within [`bound`].
 
-use super::config::WorldConfig;
 use super::disk::Unsynced;
 use super::network::Link;
 use super::payment::transfer;
@@ -13,7 +12,6 @@ use super::workload::Workload;
 use super::world::World;
 use crate::document::SignedTransaction;
 use crate::id::{Height, NodeIndex};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 /// LV's constant c (PROTOCOL 10).
@@ -22,42 +20,11 @@ const LINK_DELAYS: u32 = 30;
 /// How long a source of blocks may keep a laggard waiting before another is asked.
 const SOURCE_PATIENCE: Duration = Duration::from_millis(1_100);
 
+/// How many transactions every world executes, those of the first phase included.
+const EXECUTED_MIN: usize = 100;
+
 /// How often the world is looked at.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// Whether this engine changes views: tried out once, on a primary that is dead.
-#[must_use]
-pub fn views_change() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        let mut world = World::new(WorldConfig { keep_trace: false, ..WorldConfig::hasty(4, 0) });
-        world.crash(NodeIndex(0), Unsynced::Lost);
-        let payment = probe(&world);
-        world.submit(NodeIndex(1), &payment);
-        world.run_within(Duration::from_secs(20), |world| world.executed(NodeIndex(2), &payment.id()).is_some())
-    })
-}
-
-/// Whether nodes learn what others have pending and gossip lost (PROTOCOL 4.6): tried out once, on two nodes without a
-/// quorum.
-#[must_use]
-pub fn pools_are_repaired() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| {
-        let mut world = World::new(WorldConfig { keep_trace: false, ..WorldConfig::hasty(4, 0) });
-        let (knows, learns) = (NodeIndex(1), NodeIndex(2));
-        world.crash(NodeIndex(0), Unsynced::Lost);
-        world.crash(NodeIndex(3), Unsynced::Lost);
-        world.network_mut().partition(&[knows]);
-        let payment = probe(&world);
-        world.submit(knows, &payment);
-        world.run_for(Duration::from_millis(50));
-        world.network_mut().mend();
-        let has_learnt =
-            |world: &World| world.replica(learns).is_some_and(|replica| replica.pool().contains(&payment.id()));
-        world.run_within(Duration::from_secs(10), has_learnt)
-    })
-}
 
 /// How long correct nodes may take after healing: (f + 1) times the longest view timeout, 30 link delays, and what honest
 /// work takes: the pace of STATUS and of claims, a bad source of blocks for each liar, and `blocks` executed one by one.
@@ -116,14 +83,8 @@ pub(super) fn settle(world: &mut World, workload: &mut Workload, delay: Duration
     if world.correct().len() < world.genesis().validators.quorum() {
         return Err("the plan is wrong: fewer than a quorum of nodes is correct".to_owned());
     }
-    if !views_change() {
-        return settle_with_nudges(world, workload);
-    }
     // Restarted nodes read what they have; then everything that they wait for is owed.
     world.run_for(LOOK);
-    if !pools_are_repaired() {
-        workload.retry(world);
-    }
     let owed = workload.owed(world);
     let first = world.correct()[0];
     let within = bound(world, delay, owed.len());
@@ -140,7 +101,7 @@ pub(super) fn settle(world: &mut World, workload: &mut Workload, delay: Duration
         ));
     }
     converge(world, workload, bound(world, delay, 0))?;
-    go_on(world, workload, bound(world, delay, 0))
+    go_on(world, workload, delay)
 }
 
 fn look_until(
@@ -167,27 +128,35 @@ fn converge(world: &mut World, workload: &mut Workload, within: Duration) -> Res
     }
 }
 
-/// Everything is settled, and the chain is alive: one more transaction, given to one node.
-fn go_on(world: &mut World, workload: &mut Workload, within: Duration) -> Result<(), String> {
+/// Everything is settled, and the chain is alive: more transactions, each given to one node, so many that every world has
+/// executed [`EXECUTED_MIN`] of them.
+fn go_on(world: &mut World, workload: &mut Workload, delay: Duration) -> Result<(), String> {
     let correct = world.correct();
-    let node = correct[world.config().seed as usize % correct.len()];
-    let payment = probe(world);
-    world.submit(node, &payment);
+    let executed = workload.executed(world, correct[0]);
+    let payments: Vec<SignedTransaction> =
+        (0..EXECUTED_MIN.saturating_sub(executed).max(1)).map(|number| late_payment(world, number)).collect();
+    let first = world.config().seed as usize;
+    for (number, payment) in payments.iter().enumerate() {
+        workload.submit(world, correct[(first + number) % correct.len()], payment);
+    }
+    let within = bound(world, delay, payments.len());
     let is_done = |world: &mut World, _: &mut Workload| {
-        let executed = |node: NodeIndex| world.executed(node, &payment.id());
-        world.correct().into_iter().all(|node| executed(node).is_some_and(|height| world.is_certified(node, height)))
+        let is_settled = |node: NodeIndex, payment: &SignedTransaction| {
+            world.executed(node, &payment.id()).is_some_and(|height| world.is_certified(node, height))
+        };
+        world.correct().into_iter().all(|node| payments.iter().all(|payment| is_settled(node, payment)))
     };
     match look_until(world, workload, within, is_done) {
         true => Ok(()),
-        false => Err(format!("a last transaction, given to {node}, is not settled{}", whereabouts(world))),
+        false => Err(format!("{} last transactions are not all settled{}", payments.len(), whereabouts(world))),
     }
 }
 
-fn probe(world: &World) -> SignedTransaction {
-    let accounts = world.accounts();
-    let [payer, payee, ..] = accounts.funded() else { unreachable!("there are eight of them") };
+fn late_payment(world: &World, number: usize) -> SignedTransaction {
+    let accounts = world.accounts().funded();
+    let [payer, payee] = [0, 1].map(|next| &accounts[(number + next) % accounts.len()]);
     let valid_until = world.clock().wall() + 30_000;
-    transfer(world.genesis().chain_id(), payer, payee.address, 1, valid_until, u64::MAX)
+    transfer(world.genesis().chain_id(), payer, payee.address, 1, valid_until, u64::MAX - number as u64)
 }
 
 fn whereabouts(world: &World) -> String {
@@ -200,24 +169,4 @@ fn whereabouts(world: &World) -> String {
     };
     let places: Vec<String> = world.correct().into_iter().map(place).collect();
     format!("; {}", places.join(", "))
-}
-
-/// While views cannot change, a lost claim is not sent again: clients try every second until all is settled.
-fn settle_with_nudges(world: &mut World, workload: &mut Workload) -> Result<(), String> {
-    let first = world.correct()[0];
-    let mut retry_at = world.clock().now();
-    let is_done = |world: &mut World, workload: &mut Workload| {
-        if world.clock().now() >= retry_at {
-            workload.retry(world);
-            retry_at = retry_at + Duration::from_secs(1);
-        }
-        workload.look(world, first);
-        workload.open(world) == 0
-    };
-    if !look_until(world, workload, Duration::from_secs(30), is_done) {
-        let open = workload.open(world);
-        return Err(format!("{open} transactions are neither executed nor certified expired{}", whereabouts(world)));
-    }
-    converge(world, workload, Duration::from_secs(30))?;
-    go_on(world, workload, Duration::from_secs(30))
 }

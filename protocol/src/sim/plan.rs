@@ -4,7 +4,6 @@ use super::byzantine::Lie;
 use super::config::{WorldConfig, hasty_timeouts};
 use super::disk::Unsynced;
 use super::fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
-use super::liveness::views_change;
 use super::network::Link;
 use super::random::Random;
 use super::storage_fault::{Place, StorageFault};
@@ -95,9 +94,7 @@ fn world_config(seed: u64, n: usize, random: &mut Random) -> WorldConfig {
 /// At most f nodes that are not correct: liars, twins, the dead, and those whose disks forget.
 fn the_faulty(n: usize, load: Duration, random: &mut Random) -> (Vec<Cast>, Vec<TimedFault>) {
     let f = (n - 1) / 3;
-    // While views cannot change, nothing goes on without the first primary.
-    let first = u64::from(!views_change());
-    let mut candidates: Vec<NodeIndex> = (first as u8..n as u8).map(NodeIndex).collect();
+    let mut candidates: Vec<NodeIndex> = (0..n as u8).map(NodeIndex).collect();
     let (mut casts, mut faults) = (Vec::new(), Vec::new());
     let least = u64::from(random.chance(800)).min(f as u64);
     for _ in 0..random.between(least, f as u64) {

@@ -84,6 +84,13 @@ impl Workload {
         self.submissions.insert(transaction.id(), Submission { transaction, kind, settled: None });
     }
 
+    /// A client gives a payment to a node.
+    pub fn submit(&mut self, world: &mut World, node: NodeIndex, payment: &SignedTransaction) {
+        world.submit(node, payment);
+        let submission = Submission { transaction: payment.clone(), kind: Kind::Payment, settled: None };
+        self.submissions.insert(payment.id(), submission);
+    }
+
     /// What a correct node that is up has in its pool: all of it must be settled some day.
     #[must_use]
     pub fn owed(&self, world: &World) -> Vec<TransactionId> {

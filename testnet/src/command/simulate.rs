@@ -14,13 +14,16 @@ use quorate_cli::output::progress::Progress;
 use quorate_cli::output::table::{Facts, Style};
 use quorate_cli::output::{Printer, Readable};
 use quorate_crypto::hash::digest;
-use quorate_protocol::sim::{Outcome, Plan, Report};
+use quorate_protocol::sim::legend::condensed;
+use quorate_protocol::sim::{Outcome, Plan, Report, legend, shrink};
 use serde::Serialize;
 
 use crate::arguments::Simulate;
 
 /// How many runs without `--seeds` and `--seed`.
 const SEEDS: u64 = 100;
+/// How many plans are tried to make a failing one shorter.
+const SHRINK_TRIES: usize = 300;
 /// How many failing seeds are told of; all are counted.
 const FAILURES_SHOWN: usize = 20;
 
@@ -42,6 +45,9 @@ struct Summary {
     failed: u64,
     /// The first of the failing runs, by seed.
     failures: Vec<Failed>,
+    /// The first of them made as short as it can be: its plan, what happens, and what the words mean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    story: Option<String>,
     /// Transactions executed.
     executed: u64,
     /// Blocks made.
@@ -79,9 +85,14 @@ pub fn run(arguments: &Simulate, printer: Printer) -> Result<Exit, Failure> {
     });
     drop(progress);
     summary.finish(began, digest("quorate/simulation", &digests).to_string());
+    summary.story = summary.failures.first().map(|failed| {
+        let plan = Plan::from_seed(failed.seed, arguments.nodes.map(usize::from));
+        shrink(&plan, SHRINK_TRIES, Plan::run_caught).story()
+    });
     if let (Some(file), Some(last)) = (&arguments.trace, last) {
-        let tail = summary.failures.first().map_or(last.tail, |failed| failed.tail.clone());
-        write_trace(file, &tail)?;
+        let plan = Plan::from_seed(last.seed, arguments.nodes.map(usize::from));
+        let end = || format!("{}\n{}", legend(&plan), condensed(&last.tail));
+        write_trace(file, &summary.story.clone().unwrap_or_else(end))?;
     }
     let Some(worst) = summary.failures.first() else {
         printer.print(&summary)?;
@@ -122,7 +133,7 @@ fn each_in_order(first: u64, count: u64, nodes: Option<u8>, mut each: impl FnMut
 fn work(next: &AtomicU64, end: u64, nodes: Option<u8>, sender: &Sender<Report>) {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end || sender.send(Plan::from_seed(seed, nodes.map(usize::from)).run()).is_err() {
+        if seed >= end || sender.send(Plan::from_seed(seed, nodes.map(usize::from)).run_caught()).is_err() {
             return;
         }
     }
@@ -142,6 +153,7 @@ impl Summary {
             passed: 0,
             failed: 0,
             failures: Vec::new(),
+            story: None,
             executed: 0,
             blocks: 0,
             faults: 0,
@@ -192,6 +204,7 @@ impl Readable for Summary {
         for failed in &self.failures {
             facts.add(&format!("seed {}", failed.seed), style.bad(&failed.outcome));
         }
-        facts.render(style)
+        let story = self.story.as_ref().map(|story| format!("\n{story}"));
+        facts.render(style) + story.as_deref().unwrap_or_default()
     }
 }

@@ -625,6 +625,25 @@ fn a_replica_votes_again_for_what_it_has_executed() {
     assert_eq!(prepares_in(&node.settle(), 2), [(1, batch(1).digest())]);
 }
 
+/// 9.3: what one was told is held beside what others prepared, inside a VIEW-CHANGE or a commit certificate as well.
+#[test]
+fn a_second_story_inside_certificates_is_evidence() {
+    let told = |node: &Node, kind| node.notes().iter().any(|n| matches!(n, Note::Evidence(e) if e.kind() == kind));
+    let mut node = Node::new(4, 2);
+    node.hear(proposal(0, 1, batch(1)));
+    node.hear(prepare(1, 1, &batch(1)));
+    node.hear(commit(3, 1, &batch(1)));
+    node.hear(Message::ViewChange(view_change(3, 1, vec![prepared(2, 0, 1, batch(2).digest())])));
+    assert!(told(&node, evidence::Kind::PrePrepare), "replica 0 proposed two batches");
+    assert!(told(&node, evidence::Kind::Prepare), "replica 1 prepared both");
+    node.hear(commit_certificate(&[0, 1, 3], 1, &batch(2)));
+    assert!(told(&node, evidence::Kind::Commit), "replica 3 committed both");
+    let mut later = Node::new(4, 2);
+    later.hear(commit_certificate(&[0, 1, 3], 1, &batch(2)));
+    later.hear(commit(3, 1, &batch(1)));
+    assert!(told(&later, evidence::Kind::Commit));
+}
+
 #[test]
 fn two_new_views_of_one_key_are_evidence() {
     let named = [0, 1, 3].map(|signer| view_change(signer, 1, Vec::new()));
@@ -742,4 +761,105 @@ fn the_safety_file_signs_one_view_change_and_one_new_view_in_a_view() {
     assert_eq!(safety.sign_new_view(View(5), Default::default(), &ballots).err(), Some(Refusal::ViewOpened));
     assert_eq!(safety.sign_new_view(View(6), Default::default(), &ballots).err(), Some(Refusal::OtherView));
     assert_eq!(safety.sign_pre_prepare(ballot_in(5, 1, batch(1).digest())), Err(Refusal::Conflict));
+}
+
+/// What a trim leaves: the journal writes what outlives its segment behind the votes that it keeps.
+fn with_the_view_behind_the_vote(node: &mut Node) {
+    let (views, votes): (Vec<Record>, Vec<Record>) = node.log.drain(..).partition(|r| r.sequence().is_none());
+    let (first, later) = votes.split_at(1);
+    node.log = [first, &views[..], later].concat();
+}
+
+/// 3.4, 5.1: found by a hostile reading. Read in the order in which they stand, the vote was for a view not entered yet, and
+/// what it had prepared was forgotten: after a power failure of everybody nobody could open a view again.
+#[test]
+fn votes_that_stand_before_the_copy_of_their_view_are_taken_back() {
+    let mut node = Node::new(4, 2);
+    let named = [0, 1, 3].map(|signer| view_change(signer, 1, Vec::new()));
+    hear_view_one(&mut node, &named, 1, &[]);
+    let content = Content::Batch(batch(1));
+    let at = ballot_in(1, 1, content.digest());
+    node.hear(Message::PrePrepare(Proposal { pre_prepare: sign(1, PrePrepare(at)), content: content.clone() }));
+    node.settle();
+    [0, 3].iter().for_each(|i| node.hear(Message::Prepare(sign(*i, Prepare(at)))));
+    node.settle();
+    with_the_view_behind_the_vote(&mut node);
+    node.restart(2, Vec::new());
+    node.engine.check_invariants().unwrap();
+    assert_eq!(node.engine.content(Sequence(1), &content.digest()), Some(content));
+    assert!(node.engine.kept_contents().contains(&(Sequence(1), at.digest)));
+}
+
+#[test]
+fn a_primary_that_restarts_behind_a_trim_goes_on_above_its_proposals() {
+    let mut node = Node::new(4, 1);
+    for other in [2, 3] {
+        node.hear(Message::ViewChange(view_change(other, 1, Vec::new())));
+    }
+    node.settle();
+    node.input(Input::Propose(batch(1)));
+    node.settle();
+    with_the_view_behind_the_vote(&mut node);
+    node.restart(1, Vec::new());
+    assert_eq!((view_of(&node), node.engine.room()), ((1, true), Some(Sequence(2))));
+}
+
+/// 5.2, 7.2: found by a hostile reading. A view that a replica enters while its blocks are missing is recorded all the same,
+/// or a restart would return to a view that it has left by then, and vote there.
+#[test]
+fn a_view_entered_below_the_floor_is_durable() {
+    let mut node = Node::new(4, 3);
+    node.log.push(Record::Floor(Height(2)));
+    node.restart(3, Vec::new());
+    let named = [0, 1, 2].map(|signer| view_change(signer, 1, Vec::new()));
+    hear_view_one(&mut node, &named, 1, &[]);
+    node.settle();
+    node.restart(3, Vec::new());
+    assert_eq!(view_of(&node), (1, true));
+}
+
+/// 5.1, 7.1: found by a hostile reading. The log up to a watermark is given up, then the store loses it: the replica still
+/// proves the watermark, so that its VIEW-CHANGE does not seem to say that nothing was prepared below.
+#[test]
+fn a_watermark_stays_proved_when_the_store_loses_it() {
+    let mut node = Node::new(4, 3);
+    node.log = vec![Record::Proven(certified(K)), Record::Floor(Height(K))];
+    node.restart(3, Vec::new());
+    for height in 1..=K {
+        node.input(Input::Synced(super::normal::synced(height, false)));
+    }
+    node.settle();
+    node.input(pending());
+    node.pass(TIMEOUT);
+    let sent = view_changes_in(&node.settle());
+    assert_eq!(sent.iter().map(|signed| signed.body.low(Height(0))).collect::<Vec<_>>(), [Height(K)]);
+}
+
+/// Found by a hostile reading: a twin's vote as the first input after a restart, when the timer is due as well.
+#[test]
+fn nothing_is_signed_by_the_input_that_halts() {
+    let named = [0, 1, 3].map(|signer| view_change(signer, 1, vec![prepared(2, 0, 1, null())]));
+    let Message::NewView(opened) = new_view(1, 1, &named, 1, &[null()]) else { unreachable!() };
+    let mut node = Node::new(4, 2);
+    node.log.push(Record::NewView { new_view: opened, view_changes: named.to_vec() });
+    node.restart(2, Vec::new());
+    node.hear(Message::Commit(sign(2, Commit(ballot_in(1, 5, batch(5).digest())))));
+    assert!(node.engine.status().halted.is_some());
+    assert!(!node.out.iter().any(|output| matches!(output, Output::Persist { .. })), "{:?}", node.out);
+}
+
+/// 5.1: VIEW-CHANGEs are large: the same ones go to the same peer at intervals that double, others at once.
+#[test]
+fn the_same_view_changes_are_sent_again_ever_more_seldom() {
+    let mut node = Node::new(4, 1);
+    node.input(pending());
+    node.pass(TIMEOUT);
+    node.settle();
+    let mut sent = 0;
+    for _ in 0..20 {
+        node.now = node.now + Duration::from_millis(100);
+        node.hear(Message::Status(sign(2, status(0, true))));
+        sent += view_changes_in(&node.settle()).len();
+    }
+    assert!((3..=5).contains(&sent), "{sent} times in two seconds");
 }
