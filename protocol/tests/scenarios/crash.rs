@@ -249,7 +249,9 @@ fn crash_all_at_commit_boundary() {
 fn crash_all_in_view_change() {
     let mut differing = 0;
     let mut executed_before = 0;
-    for seed in 0..30 {
+    let mut worlds = 0;
+    for_seeds(30, |seed| {
+        worlds += 1;
         let mut stage = Stage::new(4, seed);
         // In view 0 each of them misses other votes at other places, for good.
         let tap = stage.lose(move |flight| match flight.message {
@@ -285,9 +287,9 @@ fn crash_all_in_view_change() {
         for (node, chain) in stage.world.indices().into_iter().zip(chains) {
             assert!(stage.world.chain(node).starts_with(&chain), "seed {seed}: {node} has lost a block");
         }
-    }
-    assert!(differing > 15, "prepared sets differed in {differing} of 30 worlds");
-    assert!(executed_before > 10, "{executed_before} nodes had executed something before");
+    });
+    assert!(2 * differing > worlds, "prepared sets differed in {differing} of {worlds} worlds");
+    assert!(3 * executed_before > worlds, "in {worlds} worlds {executed_before} nodes had executed something before");
 }
 
 fn is_lost(seed: u64, signer: &PublicKey, to: NodeIndex, salt: u64) -> bool {
@@ -405,6 +407,37 @@ fn long_outage_beyond_f() {
         stage.world.restart(away[0]);
         stage.world.restart(away[1]);
         stage.must_settle_within(quorate_protocol::sim::liveness::bound(&stage.world, WELL, stage.payments.len()));
+        stage.must_settle();
+    });
+}
+
+/// For a minute no NEW-VIEW reaches anybody, so that view after view fails: the time-outs double no further than they may,
+/// and commits resume within the bound counted from the end of that. LV.
+#[test]
+fn no_new_view_for_a_minute() {
+    for_seeds(12, |seed| {
+        let mut stage = Stage::new(4, seed);
+        stage.pay_many(3, &[V1, V2, V3]);
+        stage.must_settle();
+        let tap = stage.lose(|flight| is_vote(flight.message, Vote::NewView));
+        if seed % 2 == 0 {
+            stage.world.crash(V0, unsynced(seed));
+        } else {
+            stage.world.network_mut().partition(&[V0]);
+        }
+        stage.pay_many(3, &[V1, V2, V3]);
+        stage.world.run_for(Duration::from_secs(60));
+        let longest = ms(stage.world.config().parameters.view_timeout_max_ms);
+        for node in [V1, V2, V3] {
+            let engine = stage.world.status(node).expect("it is up").engine;
+            assert_eq!(engine.view_timeout, longest, "seed {seed}: {node} waits as long as it may");
+            let most = 6 + 60_000 / longest.as_millis() as u64;
+            assert!((20..=most).contains(&engine.view.0), "seed {seed}: {node} is in view {}", engine.view);
+        }
+        assert!(tap.caught() > 20, "seed {seed}");
+        tap.close();
+        stage.mend();
+        stage.restart_all();
         stage.must_settle();
     });
 }
