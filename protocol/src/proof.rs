@@ -213,7 +213,7 @@ pub fn verify_evidence(evidence: &Evidence, genesis: &Genesis) -> Result<Verifie
 pub const EVIDENCE_JSON_BYTES_MAX: usize = 4 * EVIDENCE_ANSWER_BYTES_MAX;
 
 /// Reads evidence strictly: as nodes serve it, in the envelope of `quorate evidence`, or one piece alone. The bytes have
-/// to be what printing the same document again gives.
+/// to be what printing the same document again gives. Only how many pieces were left out is the node's word alone.
 ///
 /// # Errors
 ///
@@ -234,6 +234,9 @@ pub fn read_evidence(bytes: &[u8]) -> Result<Vec<EvidenceView>, CanonicalJsonErr
             data.ok_or_else(|| CanonicalJsonError::Form("its envelope is not that of a success".to_owned()))?
         }
     };
+    if response.evidence.iter().any(|view| view.checkable.chain_id != response.chain_id) {
+        return Err(CanonicalJsonError::Form("a piece is of another chain than the file says".to_owned()));
+    }
     Ok(response.evidence)
 }
 

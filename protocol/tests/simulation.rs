@@ -2,7 +2,7 @@
 //! everything is settled in time.
 //!
 //! `QUORATE_SEEDS=FIRST..LAST` runs other seeds than the first thousand; `QUORATE_SEED=N` runs one, and tells its story:
-//! where it fails, of the shortest plan that fails in the same way.
+//! where it fails, of the shortest plan that fails in the same way, with `QUORATE_TRACE=1` from its very beginning.
 #![cfg(feature = "sim")]
 
 use quorate_protocol::sim::legend::condensed;
@@ -40,7 +40,12 @@ fn tell(seed: u64) {
             condensed(tail)
         );
     }
-    panic!("{}", shrink(&plan, SHRINK_TRIES, Plan::run_caught).story());
+    let mut shrunk = shrink(&plan, SHRINK_TRIES, Plan::run_caught);
+    if std::env::var_os("QUORATE_TRACE").is_some() {
+        shrunk.plan.world.keep_trace = true;
+        shrunk.report = shrunk.plan.run_caught();
+    }
+    panic!("{}", shrunk.story());
 }
 
 fn tell_failures(reports: &[Report]) -> String {

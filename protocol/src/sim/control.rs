@@ -158,6 +158,11 @@ impl World {
     }
 
     fn judge_journal(&mut self, node: NodeIndex, found: Found) {
+        if matches!(found, Found::Whole { .. }) && self.node_mut(node).standing.amnesiac.take().is_some() {
+            // What was damaged lies below a certified height of its store by now, and matters no longer (7.3).
+            let key = self.node(node).key.public_key();
+            self.observe(Observation::Remembers { node, key });
+        }
         match found {
             Found::Whole { cut: 0, .. } => {}
             Found::Whole { cut, .. } => self.note(node, format_args!("cuts {cut} from the end of its journal")),

@@ -84,6 +84,6 @@ pub struct Report {
     pub lines: u64,
     /// A hash over the whole trace: equal seeds have equal ones.
     pub digest: Digest,
-    /// The last lines of the trace.
+    /// The last lines of the trace; all of them where the world keeps it.
     pub tail: String,
 }

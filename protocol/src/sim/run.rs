@@ -213,19 +213,26 @@ impl Play<'_> {
                 _ => {}
             }
         }
-        let others = self.world.indices();
-        for (first, twin) in self.twins.clone() {
-            for (place, other) in others.iter().filter(|other| **other != first).enumerate() {
-                let deaf = if place % 2 == 0 { first } else { twin };
-                self.world.network_mut().cut(*other, deaf);
-                self.world.network_mut().cut(deaf, *other);
-            }
-        }
+        self.part_twins();
         for from in self.world.machines() {
             for to in self.world.peers(from) {
                 if before.link(from, to).is_cut && !self.world.network().link(from, to).is_cut {
                     self.world.reconnect(from, to);
                 }
+            }
+        }
+    }
+
+    /// First machines hear and tell each other and the honest ones of even index, twins each other and those of odd index.
+    fn part_twins(&mut self) {
+        let firsts: Vec<NodeIndex> = self.twins.iter().map(|(first, _)| *first).collect();
+        let twins: Vec<NodeIndex> = self.twins.iter().map(|(_, twin)| *twin).collect();
+        let honest = self.world.indices().into_iter().filter(|node| !firsts.contains(node));
+        let (even, odd): (Vec<_>, Vec<_>) = honest.partition(|node| node.0 % 2 == 0);
+        for (side, deaf) in [(&odd, &firsts), (&even, &twins), (&twins, &firsts)] {
+            for (one, other) in side.iter().flat_map(|one| deaf.iter().map(move |other| (*one, *other))) {
+                self.world.network_mut().cut(one, other);
+                self.world.network_mut().cut(other, one);
             }
         }
     }
@@ -244,7 +251,7 @@ impl Play<'_> {
             dropped: world.dropped(),
             lines: world.trace().count(),
             digest: world.trace().digest(),
-            tail: world.trace().tail(TAIL_LINES),
+            tail: world.trace().tail(if plan.world.keep_trace { usize::MAX } else { TAIL_LINES }),
         }
     }
 }

@@ -191,6 +191,8 @@ fn files_that_are_no_evidence_are_told() {
     for text in ["", "{}", "[]", "{\"data\":null}", "{\"messages\":1}"] {
         assert!(matches!(read_evidence(text.as_bytes()), Err(CanonicalJsonError::Form(_))), "{text}");
     }
+    let renamed = EvidenceResponse { chain_id: Digest::ZERO, ..response() };
+    assert!(matches!(read_evidence(to_pretty_json(&renamed).as_bytes()), Err(CanonicalJsonError::Form(_))));
     let failed = Envelope { success: false, ..Envelope::success(response()) };
     assert!(matches!(read_evidence(to_pretty_json(&failed).as_bytes()), Err(CanonicalJsonError::Form(_))));
 }

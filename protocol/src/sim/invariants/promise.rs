@@ -131,6 +131,13 @@ pub enum Observation<'a> {
         /// Its key.
         key: PublicKey,
     },
+    /// An amnesiac has started again, and what it had lost matters no longer: it votes.
+    Remembers {
+        /// Which node.
+        node: NodeIndex,
+        /// Its key.
+        key: PublicKey,
+    },
     /// A node's disk is lost with everything on it.
     Wiped {
         /// Which node.

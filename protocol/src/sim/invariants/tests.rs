@@ -4,7 +4,8 @@ use super::*;
 use crate::document::{Block, Certificate, Change, Checkpoint, Outcome, Proof, SkipReason, StateKey};
 use crate::id::{Epoch, Height, NodeIndex, Sequence, View};
 use crate::pbft::Message;
-use crate::pbft::message::{Ballot, Commit, CommitCertificate, Content, Prepare};
+use crate::pbft::evidence::Evidence;
+use crate::pbft::message::{Ballot, CertifiedCheckpoint, Commit, CommitCertificate, Content, Prepare, ViewChange};
 use crate::replica::PeerMessage;
 use crate::sim::genesis::usd;
 use crate::sim::{World, WorldConfig, transfer};
@@ -192,4 +193,80 @@ fn two_digests_at_one_place_break_the_promise_of_votes() {
     see(&mut votes, Message::Checkpoint(signed(&world, V0, checkpoint))).unwrap();
     let other = Checkpoint { header_hash: Digest::ZERO, ..checkpoint };
     assert_eq!(broken(see(&mut votes, Message::Checkpoint(signed(&world, V0, other)))), Promise::Votes);
+}
+
+#[test]
+fn a_vote_below_a_view_that_was_left_breaks_the_promise_of_votes_and_a_repeated_one_does_not() {
+    let (world, _) = lived();
+    let see =
+        |votes: &mut Votes, message: Message| votes.observe(Observation::Released { node: V1, message: &say(message) });
+    let view_change = |view, low| {
+        let body = ViewChange { epoch: Epoch(0), view: View(view), low, prepared: Default::default() };
+        Message::ViewChange(signed(&world, V0, body))
+    };
+    let commit = |view, digest| Message::Commit(signed(&world, V0, Commit(ballot(view, digest))));
+    let mut votes = Votes::default();
+    see(&mut votes, commit(1, 1)).unwrap();
+    see(&mut votes, view_change(2, None)).unwrap();
+    see(&mut votes, view_change(2, None)).unwrap();
+    see(&mut votes, commit(1, 1)).expect("the same bytes again");
+    assert_eq!(broken(see(&mut votes, Message::Prepare(signed(&world, V0, Prepare(ballot(1, 1)))))), Promise::Votes);
+    let low = CertifiedCheckpoint { checkpoint: checkpoint(), certificate: Certificate::default() };
+    assert_eq!(broken(see(&mut votes, view_change(2, Some(low)))), Promise::Votes);
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint { epoch: Epoch(0), height: Height(2), header_hash: Digest::ZERO }
+}
+
+#[test]
+fn a_new_vote_of_an_amnesiac_breaks_the_promise_of_votes_and_a_liar_promises_nothing() {
+    let (world, _) = lived();
+    let key = *world.genesis().validators.key(V0).unwrap();
+    let prepare = |digest| say(Message::Prepare(signed(&world, V0, Prepare(ballot(0, digest)))));
+    let see = |votes: &mut Votes, digest| votes.observe(Observation::Released { node: V1, message: &prepare(digest) });
+    let mut votes = Votes::default();
+    votes.observe(Observation::Amnesiac { node: V0, key }).unwrap();
+    assert_eq!(broken(see(&mut votes, 1)), Promise::Votes);
+    votes.observe(Observation::Remembers { node: V0, key }).unwrap();
+    see(&mut votes, 1).unwrap();
+    assert_eq!(broken(see(&mut votes, 2)), Promise::Votes);
+    votes.observe(Observation::Lies { node: V0, key }).unwrap();
+    see(&mut votes, 2).unwrap();
+}
+
+#[test]
+fn evidence_that_is_none_or_convicts_the_honest_breaks_accountability() {
+    let (world, _) = lived();
+    let key = *world.genesis().validators.key(V0).unwrap();
+    let forged = |digest| signed(&world, V0, Commit(ballot(0, digest)));
+    let accuse = |checker: &mut Accountability, evidence: Evidence| {
+        checker.observe(Observation::Accused { node: V1, evidence: &evidence })
+    };
+    let mut checker = Accountability::new(world.genesis());
+    checker.observe(Observation::Lies { node: V0, key }).unwrap();
+    assert_eq!(broken(accuse(&mut checker, Evidence::Commit(forged(1), forged(1)))), Promise::Accountability);
+    assert_eq!(broken(accuse(&mut checker, Evidence::Commit(forged(1), forged(2)))), Promise::Accountability);
+    // A world with a real key, whose owner really lies.
+    let chain_id = world.genesis().chain_id();
+    let own = &world.node(V0).key;
+    let true_vote = |digest| Signed::sign(Commit(ballot(0, digest)), &chain_id, own);
+    let evidence = Evidence::Commit(true_vote(1), true_vote(2));
+    accuse(&mut checker, evidence.clone()).unwrap();
+    let mut knows_no_liar = Accountability::new(world.genesis());
+    assert_eq!(broken(accuse(&mut knows_no_liar, evidence)), Promise::Accountability);
+}
+
+#[test]
+fn a_pool_above_its_bound_breaks_bounded_memory() {
+    let mut world = World::new(WorldConfig::quiet(4));
+    let (alice, bob) = (world.accounts().get("alice").unwrap(), world.accounts().get("bob").unwrap());
+    let payment = transfer(world.genesis().chain_id(), alice, bob.address, 10, world.clock().wall() + 30_000, 1);
+    world.submit(V1, &payment);
+    let handled = |bounds: Bounds| {
+        let mut bounds = bounds;
+        bounds.observe(Observation::Handled { node: V1, replica: world.replica(V1).unwrap() })
+    };
+    handled(Bounds::new(world.genesis())).unwrap();
+    assert_eq!(broken(handled(Bounds::new(world.genesis()).with_pool_count_max(0))), Promise::Bounds);
 }

@@ -99,6 +99,10 @@ impl Invariant for Votes {
                 self.amnesiacs.insert(key);
                 return Ok(());
             }
+            Observation::Remembers { key, .. } => {
+                self.amnesiacs.remove(&key);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         match message {
