@@ -82,6 +82,7 @@ fn isolate_backup() {
         assert!(seed % 2 == 1 || has_left, "seed {seed}: it has left the view alone");
         stage.world.heal_correct(WELL);
         stage.must_settle();
+        assert_eq!(stage.view_of(V0), View(0), "seed {seed}: nor does it when it can be heard");
     });
 }
 
