@@ -250,12 +250,16 @@ fn must_learn_of_expiry(stage: &mut Stage, node: NodeIndex, after: u64) {
     assert!(stage.heights().windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}: nobody executes it");
     stage.mend();
     let bound = stage.bound();
-    stage.must_reach(bound, "the expiry is certified", |world| {
+    // A primary has proposed it in time, and may say so to the others later.
+    let executed = |world: &World| world.executed(node, &short.id());
+    stage.must_reach(bound, "the client learns it", |world| {
         let passed = |height| world.header(node, height).is_some_and(|header| header.time >= valid_until);
-        let head = world.height(node);
-        (1..=head.0).rev().take(3).map(Height).any(|height| passed(height) && world.is_certified(node, height))
+        let heights = (1..=world.height(node).0).map(Height);
+        let settles = |height: &Height| executed(world) == Some(*height) || passed(*height);
+        heights.filter(settles).any(|height| world.is_certified(node, height))
     });
-    assert_eq!(stage.world.executed(node, &short.id()), None, "seed {seed}: it has expired");
+    let time = executed(&stage.world).and_then(|height| stage.world.header(node, height)).map(|header| header.time);
+    assert!(time.is_none_or(|time| node == V0 && time < valid_until), "seed {seed}: {node} has it at {time:?}");
 }
 
 /// A node comes back from a restart with a clock that is hours off: it follows, and holds nobody up. LV.

@@ -188,7 +188,7 @@ fn same_vote_again(mut stage: Stage, voter: NodeIndex, kind: Vote, before: usize
     let first = said(&stage.world, voter, kind);
     assert_eq!(first.len(), before, "seed {seed}: {kind:?} has left so often");
     stage.world.crash(voter, unsynced(seed));
-    stage.world.run_for(ms(seed * 3));
+    stage.world.run_for(ms(seed % 10 * 3));
     let tap = stage.lose(move |flight| is_deaf(kind, voter, flight));
     stage.world.restart(voter);
     let bound = stage.bound();
