@@ -1,10 +1,13 @@
 //! Fault scenarios, many seeds each: a file for each kind of fault.
 //!
 //! A scenario is a world, something that goes wrong in it, and what is promised all the same. Each says in its first line
-//! what happens, and in its name what it is called.
+//! what happens, and in its name what it is called. `QUORATE_SCENARIO_SEEDS=FIRST..LAST` plays other seeds of it.
 #![cfg(feature = "sim")]
 
 mod byzantine_backup;
+mod clock;
 mod crash;
+mod moments;
 mod network;
+mod resources;
 mod stage;
