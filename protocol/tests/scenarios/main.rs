@@ -5,6 +5,8 @@
 #![cfg(feature = "sim")]
 
 mod byzantine_backup;
+mod byzantine_primary;
 mod crash;
+mod liars;
 mod network;
 mod stage;
