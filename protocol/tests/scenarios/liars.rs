@@ -173,3 +173,18 @@ pub fn must_be_replaced(stage: &Stage, liar: NodeIndex) {
     let last = statuses.max_by_key(|status| status.engine.view).expect("a correct node runs");
     assert!(last.engine.view > View(0) && last.engine.primary != liar, "{:?}", last.engine);
 }
+
+/// Every vote, a PRE-PREPARE to a NEW-VIEW, that left a machine under the key of this validator.
+pub fn all_votes(world: &World, machine: NodeIndex, validator: NodeIndex) -> Vec<PeerMessage> {
+    let key = world.genesis().validators.key(validator).copied();
+    let signer = |message: &PeerMessage| match message {
+        PeerMessage::Pbft(Message::PrePrepare(proposal)) => Some(proposal.pre_prepare.signer),
+        PeerMessage::Pbft(Message::Prepare(vote)) => Some(vote.signer),
+        PeerMessage::Pbft(Message::Commit(vote)) => Some(vote.signer),
+        PeerMessage::Pbft(Message::ViewChange(signed)) => Some(signed.signer),
+        PeerMessage::Pbft(Message::NewView(signed)) => Some(signed.signer),
+        _ => None,
+    };
+    let own = world.votes(machine).iter().filter(|message| signer(message) == key);
+    own.map(|message| PeerMessage::clone(message)).collect()
+}

@@ -5,6 +5,7 @@
 #![cfg(feature = "sim")]
 
 mod byzantine_backup;
+mod byzantine_client;
 mod byzantine_primary;
 mod crash;
 mod liars;
