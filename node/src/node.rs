@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, available_parallelism};
 
 use axum::body::Bytes;
-use quorate_protocol::id::Epoch;
 use quorate_protocol::replica::{Input, Replica};
 use quorate_storage::data::DataDirectory;
 use thiserror::Error;

@@ -9,7 +9,6 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::JoinHandle;
 
 use quorate_protocol::pbft::Note;
-use quorate_protocol::pbft::output::Divergence;
 use quorate_protocol::replica::{Input, Output, Replica};
 use tracing::{debug, error, info, warn};
 
@@ -119,7 +118,7 @@ impl Pump {
             Output::Admission { id, result } => begin.waiters.admitted(id, result.map(|_| ())),
             Output::Note(Note::Evidence(evidence)) => begin.execute(ExecuteJob::Evidence(evidence)),
             Output::Note(note) => log_note(&note),
-            Output::Halt { reason } => match Divergence::of_reason(&reason) {
+            Output::Halt { reason, divergence } => match divergence {
                 Some(divergence) => begin.halt.raise(Fault::Diverged { divergence, header: None }),
                 None => begin.halt.set(&reason),
             },

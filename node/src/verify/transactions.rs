@@ -27,8 +27,12 @@ enum Origin {
     /// The message stays whole until it is answered: it holds a credit of its source.
     Gossip(ReceivedGossip),
     Client(Option<EventSender>),
-    /// A validator's claims, or what it answers to pool repair; the frame holds a credit of it until they are verified.
-    Peer(ReceivedFrame, Door),
+    /// A validator's claims, or what it answers to pool repair.
+    Peer {
+        door: Door,
+        /// Holds a credit of the validator until they are verified.
+        _frame: ReceivedFrame,
+    },
 }
 
 /// Transactions that came together.
@@ -47,7 +51,11 @@ pub(super) fn verify_arrivals(edge: &Edge, arrivals: Vec<Arrival>, verifier: &mu
 /// Verifies what a validator sends straight to this node one by one: a stranger's or a forged one spoils no other.
 pub(super) fn verify_bodies(edge: &Edge, frame: ReceivedFrame, door: Door, bodies: Vec<Body>, verifier: &mut Verifier) {
     let transactions = bodies.into_iter().map(Arc::unwrap_or_clone).collect();
-    verify_groups(edge, vec![Group { origin: Origin::Peer(frame, door), transactions, bad: false }], verifier);
+    verify_groups(
+        edge,
+        vec![Group { origin: Origin::Peer { door, _frame: frame }, transactions, bad: false }],
+        verifier,
+    );
 }
 
 fn verify_groups(edge: &Edge, mut groups: Vec<Group>, verifier: &mut Verifier) {
@@ -144,7 +152,7 @@ impl Origin {
         match self {
             Origin::Gossip(_) => Door::Gossip,
             Origin::Client(_) => Door::Client,
-            Origin::Peer(_, door) => *door,
+            Origin::Peer { door, .. } => *door,
         }
     }
 
@@ -167,7 +175,7 @@ impl Origin {
             return false;
         }
         edge.counters.count(match self {
-            Origin::Gossip(_) | Origin::Peer(..) => Drop::GossipQueueFull,
+            Origin::Gossip(_) | Origin::Peer { .. } => Drop::GossipQueueFull,
             Origin::Client(_) => Drop::ClientQueueFull,
         });
         for (id, _) in keys {

@@ -175,7 +175,11 @@ impl Engine {
             return;
         }
         if let Some(opening) = &self.state.opening {
-            return out.push(Output::Send { to, message: Message::NewView(opening.new_view.clone()) });
+            // A vote that is not durable is shown to nobody (3.4); another's NEW-VIEW is held back as well, for a moment.
+            if opening.is_durable {
+                out.push(Output::Send { to, message: Message::NewView(opening.new_view.clone()) });
+            }
+            return;
         }
         let lacks = |index: &NodeIndex| status.view < view || status.view_changes & (1 << index.0) == 0;
         let own = self.config.me;

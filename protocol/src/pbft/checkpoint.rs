@@ -8,7 +8,7 @@ use super::{
     engine::Engine,
     evidence::Evidence,
     message::{CertifiedCheckpoint, Message},
-    output::{Note, Output},
+    output::{Divergence, Note, Output},
     record::{DurableBlock, Record},
     state::{BlockState, Executing, Pending},
     tally::{Counted, Tally},
@@ -73,8 +73,13 @@ impl Engine {
         }
     }
 
-    /// Signs the CHECKPOINT of a durable block and lets it leave: at once if a durable floor covers it already.
+    /// Signs the CHECKPOINT of a durable block and lets it leave: at once if a durable floor covers it already. Of a block
+    /// that its store had lost it has spoken before, perhaps of another header that it had computed wrongly, so it says
+    /// nothing: the others certify that block without it.
     pub(super) fn send_checkpoint(&mut self, height: Height, header_hash: Digest, out: &mut Vec<Output>) {
+        if height > self.state.lost.0 && height <= self.state.lost.1 {
+            return;
+        }
         let on_its_way = self.state.pending.values().any(|pending| pending.is_checkpoint_from(height));
         let covered = height <= self.safety.floor() && !on_its_way;
         let checkpoint = Checkpoint { epoch: self.config.epoch, height, header_hash };
@@ -105,7 +110,10 @@ impl Engine {
             return;
         };
         match tally.insert(index, signed.clone()) {
-            Counted::New => self.try_certify(height, out),
+            Counted::New => {
+                self.try_certify(height, out);
+                self.note_diverged_state(height, out);
+            }
             Counted::Known => {}
             Counted::Conflict(first) => self.accuse(Evidence::Checkpoint(*first, signed), out),
         }
@@ -203,10 +211,22 @@ impl Engine {
     }
 
     fn halt_diverged(&mut self, height: Height, own: Digest, certified: Digest, out: &mut Vec<Output>) {
-        let reason = format!(
-            "diverged: at height {height} this node computed header {own}, and a quorum certified {certified}; it signs \
-             nothing from here on. Keep the data directory for analysis, wipe the node and let it follow again"
-        );
-        self.halt(reason, out);
+        let divergence = Divergence { height, own, certified };
+        let reason = format!("{divergence}; it signs nothing from here on");
+        self.state.halted = Some(reason.clone());
+        out.push(Output::Halt { reason, divergence: Some(divergence) });
+    }
+
+    /// No header of this height can reach a quorum any more, however those vote who have not: correct replicas computed
+    /// different ones, or more than f lie (4.5).
+    fn note_diverged_state(&mut self, height: Height, out: &mut Vec<Output>) {
+        let Some(block) = self.state.blocks.get(&height).filter(|block| block.certificate.is_none()) else { return };
+        let voters = block.checkpoints.iter().count();
+        let most = block.checkpoints.iter().map(|(_, c)| block.checkpoints.count(&c.body.header_hash)).max();
+        let possible = most.unwrap_or(0) + self.config.validators.n() - voters;
+        if possible < self.config.validators.quorum() && self.state.state_diverged.is_none_or(|known| height < known) {
+            self.state.state_diverged = Some(height);
+            out.push(Output::Note(Note::StateDiverged { height }));
+        }
     }
 }

@@ -74,6 +74,7 @@ impl Engine {
             executing: BTreeMap::new(),
             blocks: BTreeMap::new(),
             early: BTreeMap::new(),
+            lost: Default::default(),
             late: Vec::new(),
             peers: BTreeMap::new(),
             next_sequence: Sequence(durable.executed.0 + 1),
@@ -82,6 +83,7 @@ impl Engine {
             executed_at_status: durable.executed,
             status_timer,
             noted: BTreeSet::new(),
+            state_diverged: None,
             halted: None,
         };
         let mut engine = Engine { config, safety, state, now };
@@ -95,6 +97,7 @@ impl Engine {
         if engine.safety.floor() > durable.executed {
             // The store lost blocks, perhaps the low watermark with them, and the log up to there is given up (7.2).
             engine.safety.set_low(engine.safety.floor());
+            engine.state.lost = (durable.executed, engine.safety.floor());
         }
         engine
     }
@@ -303,7 +306,7 @@ impl Engine {
             Some(Pending::Prepared(commit)) => self.on_prepared_durable(commit, out),
             Some(Pending::Checkpoint(checkpoint)) => self.on_checkpoint(checkpoint, out),
             Some(Pending::ViewChange(view_change)) => self.on_view_change_durable(view_change, out),
-            Some(Pending::NewView) => {}
+            Some(Pending::NewView(view)) => self.on_new_view_durable(view),
             // Answered twice, or asked for before a restart.
             None => {}
         }
@@ -355,7 +358,7 @@ impl Engine {
 
     pub(super) fn halt(&mut self, reason: String, out: &mut Vec<Output>) {
         self.state.halted = Some(reason.clone());
-        out.push(Output::Halt { reason });
+        out.push(Output::Halt { reason, divergence: None });
     }
 
     pub(super) fn note_not_signed(what: &'static str, refusal: Refusal, out: &mut Vec<Output>) {

@@ -236,9 +236,10 @@ impl Engine {
         if self.safety.is_voting() {
             let own = new_view.signer == self.safety.public_key();
             let release = if own { vec![Message::NewView(new_view.clone())] } else { Vec::new() };
-            self.persist(record, release, Pending::NewView, out);
+            self.persist(record, release, Pending::NewView(view), out);
         }
-        self.activate(Opening { new_view, view_changes, min: plan.min, max: plan.max });
+        let is_durable = !self.safety.is_voting();
+        self.activate(Opening { new_view, view_changes, min: plan.min, max: plan.max, is_durable });
         let Some(opening) = &self.state.opening else { return };
         let again: Vec<Signed<PrePrepare>> = opening.new_view.body.pre_prepares.to_vec();
         out.push(Output::Note(Note::OpenedView { view, proposed_again: again.len() }));
@@ -247,6 +248,13 @@ impl Engine {
             self.propose_again(pre_prepare, out);
         }
         self.retry_slots(out);
+    }
+
+    /// What opened the view is in the journal.
+    pub(super) fn on_new_view_durable(&mut self, view: View) {
+        if let Some(opening) = self.state.opening.as_mut().filter(|opening| opening.new_view.body.view == view) {
+            opening.is_durable = true;
+        }
     }
 
     /// The current view is active from here on.

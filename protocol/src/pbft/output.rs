@@ -1,6 +1,6 @@
 //! Everything that an engine can ask for.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use quorate_crypto::{hash::Digest, signed::Signed};
 
@@ -118,6 +118,8 @@ pub enum Output {
     Halt {
         /// What happened, for the operator.
         reason: String,
+        /// Where a quorum certified another header than this node computed: which.
+        divergence: Option<Divergence>,
     },
 }
 
@@ -198,36 +200,5 @@ impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Divergence { height, own, certified } = self;
         write!(f, "diverged: at height {height} this node computed header {own}, and a quorum certified {certified}")
-    }
-}
-
-impl Divergence {
-    /// The divergence that is the reason of a halt; `None` where something else is.
-    pub fn of_reason(reason: &str) -> Option<Divergence> {
-        fn after<'a, T: FromStr>(text: &'a str, words: &str) -> Option<(T, &'a str)> {
-            let rest = text.strip_prefix(words)?;
-            let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            Some((rest[..end].parse().ok()?, &rest[end..]))
-        }
-        let (height, rest) = after(reason, "diverged: at height ")?;
-        let (own, rest) = after(rest, " this node computed header ")?;
-        let (certified, _) = after(rest, ", and a quorum certified ")?;
-        Some(Divergence { height: Height(height), own, certified })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use quorate_crypto::hash::sha256;
-
-    #[test]
-    fn a_divergence_is_read_out_of_the_reason_of_a_halt() {
-        let divergence = Divergence { height: Height(17), own: sha256(b"own"), certified: sha256(b"certified") };
-        assert_eq!(Divergence::of_reason(&format!("{divergence}; it signs nothing")), Some(divergence));
-        assert_eq!(Divergence::of_reason(&divergence.to_string()), Some(divergence));
-        for other in ["", "diverged", "diverged: at height x", "two processes share the key"] {
-            assert_eq!(Divergence::of_reason(other), None, "{other}");
-        }
     }
 }

@@ -73,7 +73,7 @@ impl Engine {
         }
         let plan = plan_of(&view_changes, self.config.base);
         let again = new_view.body.pre_prepares.to_vec();
-        self.activate(Opening { new_view, view_changes, min: plan.min, max: plan.max });
+        self.activate(Opening { new_view, view_changes, min: plan.min, max: plan.max, is_durable: true });
         for pre_prepare in again {
             let Ballot { sequence, digest, .. } = pre_prepare.body.0;
             if self.in_window(sequence) {

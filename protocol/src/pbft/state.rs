@@ -71,6 +71,9 @@ pub(super) struct State {
     pub blocks: BTreeMap<Height, BlockState>,
     /// CHECKPOINTs for heights that are not executed here yet, at most 2 L above the low watermark.
     pub early: BTreeMap<Height, Tally<Checkpoint>>,
+    /// Heights above the first and up to the second had their CHECKPOINT signed before a restart that no longer found their
+    /// blocks.
+    pub lost: (Height, Height),
     /// Records of the vote log above the window: a store that lost blocks begins with a lower one than the votes had.
     pub late: Vec<Record>,
     /// What each validator last said of itself.
@@ -84,6 +87,8 @@ pub(super) struct State {
     pub status_timer: Timer,
     /// Whom something was noted of already, so that a liar cannot fill the log (PROTOCOL 9.3).
     pub noted: BTreeSet<(NodeIndex, Kind)>,
+    /// The lowest height seen at which no header can be certified any more (4.5).
+    pub state_diverged: Option<Height>,
     pub halted: Option<String>,
 }
 
@@ -98,8 +103,8 @@ pub(super) enum Pending {
     Checkpoint(Signed<Checkpoint>),
     /// This replica's VIEW-CHANGE.
     ViewChange(Signed<ViewChange>),
-    /// What opened a view: nothing waits for it, since the journal keeps its order.
-    NewView,
+    /// What opened this view.
+    NewView(View),
 }
 
 /// What opened a view.
@@ -112,6 +117,8 @@ pub(super) struct Opening {
     pub min: Sequence,
     /// max-s: the last sequence that was proposed again; fresh proposals are above it.
     pub max: Sequence,
+    /// Whether it is in the journal: before that this replica's own NEW-VIEW is shown to nobody.
+    pub is_durable: bool,
 }
 
 /// A VIEW-CHANGE and its name.

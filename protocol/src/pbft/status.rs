@@ -34,6 +34,8 @@ pub struct EngineStatus {
     pub standing: Result<(), Refusal>,
     /// What each validator said of its executed height.
     pub peer_heights: Vec<(NodeIndex, Height)>,
+    /// The lowest height at which validators computed so many different headers that none can be certified any more.
+    pub state_diverged: Option<Height>,
     /// Why the engine stopped, if it did.
     pub halted: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Engine {
             view_timeout: self.view_timeout(),
             standing: self.safety.check_standing(),
             peer_heights: state.peers.iter().map(|(index, peer)| (*index, peer.executed)).collect(),
+            state_diverged: state.state_diverged,
             halted: state.halted.clone(),
         }
     }

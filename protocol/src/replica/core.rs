@@ -153,8 +153,9 @@ impl Replica {
             Input::Durable(ticket) => self.step(now, pbft::Input::Durable(ticket), out),
             Input::Executed(Ok(result)) => self.on_executed(now, *result, out),
             Input::Executed(Err(error)) => {
-                self.engine.stop(format!("a block could not be executed or written: {error}"));
-                out.push(Output::Halt { reason: format!("a block could not be executed or written: {error}") });
+                let reason = format!("a block could not be executed or written: {error}");
+                self.engine.stop(reason.clone());
+                out.push(Output::Halt { reason, divergence: None });
             }
             Input::Anchored(height) => self.step(now, pbft::Input::Anchored(height), out),
             Input::PeerUp(peer) => self.on_peer_up(now, peer, out),
@@ -283,7 +284,7 @@ impl Replica {
             }
             pbft::Output::Behind { target } => self.sync.start(target),
             pbft::Output::Note(note) => out.push(Output::Note(note)),
-            pbft::Output::Halt { reason } => out.push(Output::Halt { reason }),
+            pbft::Output::Halt { reason, divergence } => out.push(Output::Halt { reason, divergence }),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     api::code::Code,
     document::{Body, Certificate, Proof},
     id::{Height, NodeIndex, Sequence, TransactionId},
-    pbft::{Note, Record, Ticket, message::Content},
+    pbft::{Note, Record, Ticket, message::Content, output::Divergence},
     pool::Admitted,
 };
 
@@ -75,6 +75,8 @@ pub enum Output {
     Halt {
         /// Why, for the operator.
         reason: String,
+        /// Where a quorum certified another header than this node computed: which.
+        divergence: Option<Divergence>,
     },
 }
 

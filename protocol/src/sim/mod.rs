@@ -20,15 +20,23 @@
 //! A crash between two of these loses, keeps or tears what was not synced ([`Unsynced`]). A message to a node that is
 //! down is lost. Real signatures are made and checked, each message once for all of its receivers.
 //!
+//! # What goes wrong
+//!
+//! Links lose, delay and part ([`network`]), disks fail and forget ([`storage_fault`]), clocks are wrong ([`clock`]), nodes
+//! lie and have twins ([`byzantine`]). A node that lies, forgets its votes or is dead for good counts among the f; all
+//! others are *correct* ([`World::correct`]), and of them everything is promised.
+//!
 //! # What is checked
 //!
 //! [`invariants`] has one file for each promise. They look at what leaves a node and what lies on its disk, after every
-//! event. At the end the whole chain is executed again from its genesis.
+//! event. At the end the whole chain is executed again from its genesis. [`liveness`] says what must happen once
+//! everything has healed that can, and within which time.
 //!
 //! # Three ways to use it
 //!
-//! - [`Plan::from_seed`] and [`Plan::run`]: a random cluster, network, load and faults; then everything heals, and what
-//!   clients sent must be settled in time. `tests/simulation.rs` runs a thousand of them.
+//! - [`Plan::from_seed`] and [`Plan::run`]: a random cluster, network, load, faults and liars; then what can heal heals, and
+//!   what is owed must be settled in time. `tests/simulation.rs` runs a thousand of them, and [`shrink()`] makes a failing
+//!   one short enough to read.
 //! - [`transcript`]: a text file of commands with what they show, for people to read.
 //! - By hand, for one situation:
 //!
@@ -57,12 +65,16 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`world`] | the queue of events, and what each of them does |
-//! | `node` | a process and what it runs |
-//! | [`disk`] | chain store and vote journal, and what a crash leaves |
-//! | [`network`], [`clock`], [`random`] | links, times, draws |
-//! | [`genesis`], [`workload`] | accounts and clients |
-//! | [`plan`] | from a seed to an outcome |
+//! | [`world`] | the state, and time |
+//! | `control`, `look` | what can be done to a world, and what can be seen of it |
+//! | `pump`, `persist`, `execute`, `edge` | what the files of these names do in the node |
+//! | `node`, `event` | a process and what it runs; what is going to happen |
+//! | [`disk`], [`store`], `journal`, [`storage_fault`] | chain store and vote journal, what a crash leaves, what else goes wrong |
+//! | [`network`], [`flight`], [`clock`], [`random`] | links, messages on them, times, draws |
+//! | [`byzantine`] | a file for each way of lying |
+//! | [`genesis`], [`payment`], [`workload`] | accounts and clients |
+//! | [`plan`], [`fault`], `run`, [`liveness`], [`outcome`] | from a seed to an outcome |
+//! | [`shrink`](mod@shrink), [`legend`](mod@legend) | from a failure to a story |
 //! | [`invariants`] | the promises |
 //! | [`trace`], `describe` | what happened, in words |
 //! | [`transcript`] | scenarios as text |

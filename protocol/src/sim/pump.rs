@@ -93,7 +93,7 @@ impl World {
             Output::Serve { to, request } => self.serve(node, to, &request),
             Output::Admission { id, result } => self.admitted(node, id, result),
             Output::Note(note) => self.on_note(node, note),
-            Output::Halt { reason } => self.halt(node, reason),
+            Output::Halt { reason, .. } => self.halt(node, reason),
         }
     }
 

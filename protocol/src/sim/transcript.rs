@@ -5,14 +5,19 @@
 //! what really happened; a test compares the two. STATUS messages are left out: they say all the time who has what.
 //!
 //! ```text
-//! > world n=4                        n validators; link=2ms, sync=1ms, execution=1ms where it matters
+//! > world n=4                        n validators; link=2ms, sync=1ms, execution=1ms, view_timeout=300ms where it matters
 //! > submit v1 alice->bob 10          10 minor units, valid for half a minute
 //! > step until v3 executes           until a line says so; "everywhere" in place of a name waits for all nodes
 //! > step for 20ms
 //! > crash v2 lost                    or kept: what becomes of unsynced writes
 //! > restart v2
 //! > cut v0->v3                       one way
+//! > isolate v0                       nothing passes to it or from it
 //! > mend
+//! > lose commit                      by its name: every such message is lost, in addition to what is lost already;
+//! > lose prepare of 1 to v0 v1       or only those of a sequence, only to some, only from some: `from v3`
+//! > lose nothing
+//! > show views
 //! > show balances alice bob          at every node
 //! > show chains
 //! ```
@@ -20,11 +25,14 @@
 use super::config::WorldConfig;
 use super::describe;
 use super::disk::Unsynced;
+use super::flight::{Fate, InFlight};
 use super::genesis::usd;
 use super::network::Link;
 use super::payment::transfer;
 use super::world::World;
-use crate::id::NodeIndex;
+use crate::id::{NodeIndex, Sequence};
+use crate::pbft::Message;
+use crate::replica::PeerMessage;
 use crate::store::Store;
 use std::time::Duration;
 
@@ -77,6 +85,38 @@ pub fn run(text: &str) -> Result<String, TranscriptError> {
 struct Player {
     world: Option<World>,
     salt: u64,
+    losses: Vec<Loss>,
+}
+
+/// Messages that are lost on purpose.
+#[derive(Clone, Debug, Default)]
+struct Loss {
+    name: String,
+    sequence: Option<Sequence>,
+    /// Empty for everybody.
+    from: Vec<NodeIndex>,
+    /// Empty for everybody.
+    to: Vec<NodeIndex>,
+}
+
+impl Loss {
+    fn takes(&self, message: &InFlight<'_>) -> bool {
+        let among = |nodes: &[NodeIndex], node| nodes.is_empty() || nodes.contains(&node);
+        self.name == message.message.name()
+            && self.sequence.is_none_or(|sequence| sequence_of(message.message) == Some(sequence))
+            && among(&self.from, message.from)
+            && among(&self.to, message.to)
+    }
+}
+
+/// The sequence that a vote is about.
+fn sequence_of(message: &PeerMessage) -> Option<Sequence> {
+    match message {
+        PeerMessage::Pbft(Message::PrePrepare(proposal)) => Some(proposal.ballot().sequence),
+        PeerMessage::Pbft(Message::Prepare(vote)) => Some(vote.body.0.sequence),
+        PeerMessage::Pbft(Message::Commit(vote)) => Some(vote.body.0.sequence),
+        _ => None,
+    }
 }
 
 type Shown = Result<Vec<String>, String>;
@@ -112,11 +152,66 @@ impl Player {
                 let (from, to) = (self.node(from)?, self.node(to)?);
                 self.watch(|world| world.network_mut().cut(from, to))
             }
+            ["isolate", node] => {
+                let node = self.node(node)?;
+                self.watch(|world| world.network_mut().partition(&[node]))
+            }
             ["mend"] => self.watch(|world| world.network_mut().mend()),
+            ["lose", "nothing"] => {
+                self.losses.clear();
+                self.lose()
+            }
+            ["lose", name, rest @ ..] => {
+                let loss = self.loss(name, rest)?;
+                self.losses.push(loss);
+                self.lose()
+            }
+            ["show", "views"] => self.show_views(),
             ["show", "balances", names @ ..] => self.show_balances(names),
             ["show", "chains"] => self.show_chains(),
             _ => Err(format!("{command:?} is no command")),
         }
+    }
+
+    /// `of 1`, `to v0 v1`, `from v3`, in any order.
+    fn loss(&mut self, name: &str, words: &[&str]) -> Result<Loss, String> {
+        let mut loss = Loss { name: name.to_owned(), ..Loss::default() };
+        let mut field = "";
+        for word in words {
+            match (*word, field) {
+                ("of" | "to" | "from", _) => field = *word,
+                (number, "of") => {
+                    let number = number.parse().map_err(|_| format!("{number:?} is no sequence"))?;
+                    loss.sequence = Some(Sequence(number));
+                }
+                (node, "to") => loss.to.push(self.node(node)?),
+                (node, "from") => loss.from.push(self.node(node)?),
+                (other, _) => return Err(format!("{other:?} follows neither of, to nor from")),
+            }
+        }
+        Ok(loss)
+    }
+
+    fn lose(&mut self) -> Shown {
+        let losses = self.losses.clone();
+        let takes = move |message: &InFlight<'_>| losses.iter().any(|loss| loss.takes(message));
+        self.world()?.intercept(move |message| if takes(message) { Fate::Drop } else { Fate::Pass });
+        Ok(Vec::new())
+    }
+
+    fn show_views(&mut self) -> Shown {
+        let world = self.world()?;
+        let line = |node: NodeIndex| match world.status(node).map(|status| status.engine) {
+            Some(status) => {
+                let waits = if status.active { "" } else { ", which has not begun" };
+                format!(
+                    "{node}  view {}{waits}, its primary is {}, height {}",
+                    status.view, status.primary, status.executed
+                )
+            }
+            None => format!("{node}  is down"),
+        };
+        Ok(world.indices().into_iter().map(line).collect())
     }
 
     fn world(&mut self) -> Result<&mut World, String> {
@@ -136,6 +231,12 @@ impl Player {
                 "n" => config.n = value.parse().ok().filter(|n| (1..=31).contains(n)).ok_or("n is 1 to 31")?,
                 "link" => config.link = Link::exact(duration(value)?),
                 "sync" => config.sync = (duration(value)?, duration(value)?),
+                "view_timeout" => {
+                    let millis = u64::try_from(duration(value)?.as_millis()).map_err(|_| "that is too long")?;
+                    config.parameters.view_timeout_ms = millis;
+                    config.parameters.view_timeout_max_ms = millis * 8;
+                    config.parameters.forward_timeout_ms = millis / 3;
+                }
                 "execution" => config.execution = (duration(value)?, duration(value)?),
                 other => return Err(format!("there is no setting {other:?}")),
             }

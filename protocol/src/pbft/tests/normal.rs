@@ -424,6 +424,34 @@ fn a_synced_block_that_executes_to_another_header_stops_the_replica() {
 }
 
 /// 6.4: a valid vote of its own key that it never cast means that another process has the key.
+/// 4.5: two and two of four, and no third header can come: everybody can say so.
+#[test]
+fn headers_that_can_never_be_certified_are_told() {
+    let mut node = Node::new(4, 1);
+    node.hear(commit_certificate(&[0, 2, 3], 1, &batch(1)));
+    node.settle();
+    node.hear(checkpoint(0, 1, header_hash(Height(1), &Content::Batch(batch(1)))));
+    node.hear(checkpoint(2, 1, header_hash_of(7)));
+    assert_eq!(node.engine.status().state_diverged, None, "the fourth may still decide");
+    node.hear(checkpoint(3, 1, header_hash_of(7)));
+    assert_eq!(node.engine.status().state_diverged, Some(Height(1)));
+}
+
+/// AC: a node whose store was fetched again after it diverged does not sign the true header beside its own wrong one.
+#[test]
+fn a_block_that_the_store_had_lost_is_not_spoken_of_again() {
+    let mut node = without_its_store(1, None, None);
+    let floor = node.engine.safety.floor();
+    for height in 1..=floor.0 {
+        node.input(Input::Synced(synced(height, height != floor.0)));
+    }
+    let mut sent = node.settle();
+    node.pass(Duration::from_secs(1));
+    sent.extend(node.settle());
+    assert_eq!(node.executed(), floor.0);
+    assert!(!sent.iter().any(|(_, message)| matches!(message, Message::Checkpoint(_))));
+}
+
 #[test]
 fn a_fresh_vote_of_its_own_key_stops_the_replica() {
     let mut node = Node::new(4, 1);

@@ -329,6 +329,25 @@ fn view_changes_and_new_views_leave_only_with_their_records() {
     assert_eq!(sent.iter().filter(|(_, message)| matches!(message, Message::NewView(_))).count(), 1);
 }
 
+/// 3.4: nor in an answer to STATUS; a crash now would make it forget what others had heard.
+#[test]
+fn an_own_new_view_is_shown_to_nobody_before_it_is_durable() {
+    let mut node = Node::new(4, 1);
+    for other in [2, 3] {
+        node.hear(Message::ViewChange(view_change(other, 1, Vec::new())));
+    }
+    let own = node.out.iter().find_map(|output| match output {
+        Output::Persist { record: Record::ViewChange(_), ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    node.input(Input::Durable(own.expect("it joins")));
+    assert_eq!(view_of(&node), (1, true));
+    node.now = node.now + Duration::from_secs(1);
+    node.hear(Message::Status(sign(0, status(0, true))));
+    let shown = node.out.iter().any(|output| matches!(output, Output::Send { message: Message::NewView(_), .. }));
+    assert!(!shown, "its NEW-VIEW left before its record was durable");
+}
+
 /// 5.4: every gap is filled with null, and what was prepared in the highest view wins.
 #[test]
 fn the_new_primary_proposes_the_digest_of_the_highest_view_and_null_in_gaps() {

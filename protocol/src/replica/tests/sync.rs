@@ -39,8 +39,11 @@ fn status(bench: &mut Bench, from: u8, executed: u64) {
     bench.hear(from, PeerMessage::Pbft(Message::Status(Signed::sign(status, &Digest::ZERO, &key(from)))));
 }
 
+/// Who is asked, from which height, for how many blocks.
+type Questions = Vec<(u8, u64, u16)>;
+
 /// The questions for blocks since the last look, and what is executed meanwhile.
-fn questions(bench: &mut Bench) -> (Vec<(u8, u64, u16)>, Vec<(u64, Option<Digest>)>) {
+fn questions(bench: &mut Bench) -> (Questions, Vec<(u64, Option<Digest>)>) {
     let (mut asked, mut executed) = (Vec::new(), Vec::new());
     for output in std::mem::take(&mut bench.out) {
         match output {
