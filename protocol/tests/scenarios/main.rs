@@ -7,7 +7,10 @@
 mod byzantine_backup;
 mod byzantine_client;
 mod byzantine_primary;
+mod clock;
 mod crash;
 mod liars;
+mod moments;
 mod network;
+mod resources;
 mod stage;

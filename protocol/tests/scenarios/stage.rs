@@ -1,5 +1,6 @@
 //! What all scenarios need: worlds that differ by their seed, payments, and the promises to look at in the end.
 
+use quorate_protocol::document::SignedTransaction;
 use quorate_protocol::id::{Height, NodeIndex, TransactionId};
 use quorate_protocol::sim::{Link, World, WorldConfig, transfer};
 use std::time::Duration;
@@ -20,14 +21,22 @@ pub const fn ms(millis: u64) -> Duration {
 pub struct Stage {
     pub world: World,
     pub payments: Vec<TransactionId>,
+    /// The same as their clients keep them, to try again.
+    pub transactions: Vec<SignedTransaction>,
 }
 
 impl Stage {
     /// `n` validators on links whose delays, up to 5 ms, differ by the seed.
     pub fn new(n: usize, seed: u64) -> Stage {
+        Stage::with(n, seed, |_| ())
+    }
+
+    /// The same with something else in how the world begins.
+    pub fn with(n: usize, seed: u64, change: impl FnOnce(&mut WorldConfig)) -> Stage {
         let mut config = WorldConfig::hasty(n, seed);
         config.link = Link { delay_max: ms(5), ..Link::exact(Duration::from_micros(200)) };
-        let mut stage = Stage { world: World::new(config), payments: Vec::new() };
+        change(&mut config);
+        let mut stage = Stage { world: World::new(config), payments: Vec::new(), transactions: Vec::new() };
         stage.world.run_for(ms(20));
         stage
     }
@@ -42,7 +51,15 @@ impl Stage {
         let payment = transfer(self.world.genesis().chain_id(), payer, payee, 1, valid_until, salt);
         self.world.submit(to, &payment);
         self.payments.push(payment.id());
-        payment.id()
+        self.transactions.push(payment);
+        self.payments[self.payments.len() - 1]
+    }
+
+    /// Clients try again: every payment, the same bytes, goes to this node.
+    pub fn retry(&mut self, to: NodeIndex) {
+        for payment in &self.transactions {
+            self.world.submit(to, payment);
+        }
     }
 
     /// So many payments, one every five milliseconds, given to these nodes in turn.
