@@ -111,7 +111,9 @@ fn wrong_chain_view_digest_kind() {
                 let foreign = liar.forge.sign_for(liar.me, Prepare(ballot), &chain);
                 let Signed { signer, signature, .. } = liar.forge.sign(liar.me, Commit(ballot));
                 let other_kind = Signed { body: Prepare(ballot), signer, signature };
-                [foreign, other_kind].map(|vote| liar.send(to, PeerMessage::Pbft(Message::Prepare(vote))));
+                for vote in [foreign, other_kind] {
+                    liar.send(to, PeerMessage::Pbft(Message::Prepare(vote)));
+                }
                 for ballot in elsewhere(liar, ballot) {
                     let lie = liar.forge.prepare(liar.me, ballot);
                     liar.send(to, lie);
@@ -123,7 +125,9 @@ fn wrong_chain_view_digest_kind() {
                 let foreign = liar.forge.sign_for(liar.me, Commit(ballot), &chain);
                 let Signed { signer, signature, .. } = liar.forge.sign(liar.me, Prepare(ballot));
                 let other_kind = Signed { body: Commit(ballot), signer, signature };
-                [foreign, other_kind].map(|vote| liar.send(to, PeerMessage::Pbft(Message::Commit(vote))));
+                for vote in [foreign, other_kind] {
+                    liar.send(to, PeerMessage::Pbft(Message::Commit(vote)));
+                }
                 for ballot in elsewhere(liar, ballot) {
                     let lie = liar.forge.commit(liar.me, ballot);
                     liar.send(to, lie);
@@ -158,10 +162,10 @@ fn elsewhere(liar: &mut Liar<'_>, ballot: Ballot) -> [Ballot; 4] {
 #[test]
 fn false_checkpoints() {
     for_seeds(SEEDS, |seed| {
-        let mut config = WorldConfig::hasty(4, seed);
-        (config.parameters.checkpoint_interval, config.parameters.log_window) = (2, 8);
-        config.link.delay_max = ms(5);
-        let mut stage = Stage { world: World::new(config), payments: Vec::new() };
+        let small = |config: &mut WorldConfig| {
+            (config.parameters.checkpoint_interval, config.parameters.log_window) = (2, 8);
+        };
+        let mut stage = Stage::with(4, seed, small);
         let wrong = |liar: &mut Liar<'_>, to: NodeIndex, message: &PeerMessage| match message {
             PeerMessage::Pbft(Message::Checkpoint(signed)) => {
                 let height = signed.body.height.0;
@@ -269,7 +273,7 @@ fn keep_apart(stage: &mut Stage, twins: &[(NodeIndex, NodeIndex)]) {
 #[test]
 fn twins() {
     let mut convictions = 0;
-    for seed in 0..SEEDS {
+    for_seeds(SEEDS, |seed| {
         let (n, f) = if seed % 2 == 0 { (4, 1) } else { (7, 2) };
         let mut stage = Stage::new(n, seed);
         let liars: Vec<NodeIndex> = (0..f).map(NodeIndex).collect();
@@ -300,7 +304,7 @@ fn twins() {
         assert!(differs, "seed {seed}: the twins never contradicted each other");
         let held = stage.world.correct().into_iter().flat_map(|node| stage.world.evidence(node).iter());
         convictions += held.count();
-    }
+    });
     assert!(convictions > 0, "no seed has any evidence");
 }
 

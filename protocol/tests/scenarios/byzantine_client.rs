@@ -12,7 +12,7 @@ use quorate_protocol::document::{Operation, SignedTransaction, Transaction};
 use quorate_protocol::id::{Height, NodeIndex};
 use quorate_protocol::pool::Admitted;
 use quorate_protocol::sim::genesis::usd;
-use quorate_protocol::sim::{Account, Lie, StorageFault, Unsynced, World, WorldConfig, transfer};
+use quorate_protocol::sim::{Account, Lie, StorageFault, Unsynced, World, transfer};
 use sha2::{Digest, Sha512};
 
 const SEEDS: u64 = 20;
@@ -234,11 +234,10 @@ fn must_be_known(
 #[test]
 fn flood() {
     for_seeds(SEEDS, |seed| {
-        let mut config = WorldConfig::hasty(4, seed);
-        config.parameters.batch_count_max = 5;
-        config.execution = (ms(10), ms(10));
-        config.link.delay_max = ms(5);
-        let mut stage = Stage { world: World::new(config), payments: Vec::new() };
+        let mut stage = Stage::with(4, seed, |config| {
+            config.parameters.batch_count_max = 5;
+            config.execution = (ms(10), ms(10));
+        });
         for salt in 0..300 {
             let flood = payment(&stage.world, 100_000, 1_000 + salt);
             stage.world.submit(ALL[salt as usize % 4], &flood);
@@ -334,7 +333,7 @@ fn expired_far_future_oversized_malformed() {
             (resign(&|transaction| transaction.valid_until = 0), Code::Expired),
             (payment(world, window, 2), Code::ValidUntilTooFar),
             (resign(&|transaction| transaction.valid_until = u64::MAX), Code::ValidUntilTooFar),
-            (resign(&|transaction| transaction.chain_id = Default::default()), Code::WrongChain),
+            (resign(&|transaction| transaction.chain_id = quorate_crypto::Digest::ZERO), Code::WrongChain),
             (resign(&|transaction| transaction.operations = Default::default()), Code::NoOperations),
             (SignedTransaction::new(plain.transaction().clone(), Signature::from_bytes([0; 64])), Code::BadSignature),
             (SignedTransaction::new(plain.transaction().clone(), Signature::from_bytes([255; 64])), Code::BadSignature),
@@ -360,10 +359,7 @@ fn expired_far_future_oversized_malformed() {
 #[test]
 fn oversized() {
     for_seeds(SEEDS / 4, |seed| {
-        let mut config = WorldConfig::hasty(4, seed);
-        config.parameters.transaction_bytes_max = 1_024;
-        let stage = Stage { world: World::new(config), payments: Vec::new() };
-        let mut world = stage.world;
+        let mut world = Stage::with(4, seed, |config| config.parameters.transaction_bytes_max = 1_024).world;
         let (alice, bob) = (account(&world, "alice"), account(&world, "bob").address);
         let mut transaction = payment(&world, 10_000, 5).transaction().clone();
         let operations: Vec<_> = (0..64).map(|_| Operation::Transfer { to: bob, code: usd(), amount: 1 }).collect();

@@ -5,10 +5,11 @@ use super::liars::{
     noted_by_correct, own_commits, own_proposals, own_votes, places, proposals_heard, two_stories,
 };
 use super::stage::{Stage, V0, V1, V2, V3, WELL, for_seeds, ms};
+use quorate_crypto::Digest;
 use quorate_protocol::document::{Batch, Body, Outcome, SkipReason, SignedTransaction};
 use quorate_protocol::id::{Height, NodeIndex, Sequence, TransactionId, View};
 use quorate_protocol::pbft::Message;
-use quorate_protocol::pbft::message::{Content, Proposal};
+use quorate_protocol::pbft::message::{Content, Proposal, view_change_name};
 use quorate_protocol::replica::{PeerMessage, SyncMessage};
 use quorate_protocol::sim::{Behaviour, Fate, Liar, Lie, Promise, World, WorldConfig, transfer};
 use quorate_protocol::store::Store;
@@ -375,11 +376,10 @@ fn must_not_stay_in_office(lie: Lie, has_lied: fn(&Stage) -> bool) {
 #[test]
 fn overload_is_no_fault() {
     for_seeds(SEEDS, |seed| {
-        let mut config = WorldConfig::hasty(4, seed);
-        config.parameters.batch_count_max = 4;
-        config.execution = (ms(20), ms(20));
-        config.link.delay_max = ms(5);
-        let mut stage = Stage { world: World::new(config), payments: Vec::new() };
+        let mut stage = Stage::with(4, seed, |config| {
+            config.parameters.batch_count_max = 4;
+            config.execution = (ms(20), ms(20));
+        });
         for (node, skew) in [(V0, 900), (V1, -900), (V2, 450), (V3, 0)] {
             let sign = if seed % 2 == 0 { 1 } else { -1 };
             stage.world.clock_mut().set_skew(node, sign * skew);
@@ -487,6 +487,8 @@ fn unexecutable_batch() {
 enum WrongNames {
     /// It names one VIEW-CHANGE as often as there have to be different ones.
     OneForAll,
+    /// It names two different VIEW-CHANGEs of one signer, its own.
+    TwoOfOne,
     /// One of those that it names is about another view.
     OtherView,
     /// One of those that it names is about another chain.
@@ -495,12 +497,22 @@ enum WrongNames {
     Forgets,
 }
 
+/// The name among these of the VIEW-CHANGE of the liar's honest part.
+fn own_name(liar: &Liar<'_>, names: &[Digest]) -> Option<Digest> {
+    let mut held = Vec::new();
+    for name in names {
+        let found = liar.replica.engine().view_change(name);
+        held.extend(found.filter(|signed| Some(&signed.signer) == liar.forge.validators().key(liar.me)).map(|_| *name));
+    }
+    held.first().copied()
+}
+
 /// The primary of view 1 opens it with what must not open it, while something is prepared that one node has executed: the
 /// NEW-VIEW is refused, the next primary opens view 2, and nothing is forgotten. AG.
 #[test]
 fn duplicate_signers_in_new_view() {
-    use WrongNames::{Forgets, OneForAll, OtherChain, OtherView};
-    let kinds = [OneForAll, OtherView, OtherChain, Forgets];
+    use WrongNames::{Forgets, OneForAll, OtherChain, OtherView, TwoOfOne};
+    let kinds = [OneForAll, TwoOfOne, OtherView, OtherChain, Forgets];
     for_seeds(SEEDS, |seed| {
         let kind = kinds[seed as usize % kinds.len()];
         let mut stage = Stage::new(4, seed);
@@ -510,12 +522,14 @@ fn duplicate_signers_in_new_view() {
                 let mut names = body.view_changes.to_vec();
                 match kind {
                     OneForAll => names.fill(body.view_changes[0]),
-                    OtherView | OtherChain => {
+                    TwoOfOne | OtherView | OtherChain => {
                         let chain = if kind == OtherChain { liar.forge.nonsense() } else { liar.forge.chain_id() };
                         let view = if kind == OtherView { body.view.next() } else { body.view };
                         let view_change = liar.forge.view_change(liar.me, view, None, Vec::new());
                         let view_change = liar.forge.sign_for(liar.me, view_change.body, &chain);
-                        names[0] = quorate_protocol::pbft::message::view_change_name(&view_change);
+                        let own = own_name(liar, &body.view_changes);
+                        let replaced = names.iter().position(|name| (Some(name) == own.as_ref()) != (kind == TwoOfOne));
+                        names[replaced.expect("it names three")] = view_change_name(&view_change);
                         liar.send(to, PeerMessage::Pbft(Message::ViewChange(view_change)));
                     }
                     Forgets => {}
@@ -549,7 +563,7 @@ fn duplicate_signers_in_new_view() {
         let refused = noted_by_correct(&stage.world, "refuses the NEW-VIEW of view 1");
         match kind {
             OneForAll | OtherChain => assert!(stage.world.dropped() > 0, "seed {seed}: {kind:?}"),
-            OtherView | Forgets => assert!(refused > 0, "seed {seed}: {kind:?}"),
+            TwoOfOne | OtherView | Forgets => assert!(refused > 0, "seed {seed}: {kind:?}"),
         }
         stage.world.heal_correct(WELL);
         stage.must_settle();

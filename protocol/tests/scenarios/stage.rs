@@ -43,7 +43,7 @@ impl Stage {
 
     /// One payment of a client, given to this node.
     pub fn pay(&mut self, to: NodeIndex) -> TransactionId {
-        let salt = self.payments.len() as u64;
+        let salt = self.transactions.len() as u64;
         let accounts = self.world.accounts();
         let payer = &accounts.funded()[salt as usize % 7];
         let payee = accounts.get("heidi").expect("she is there").address;
@@ -115,7 +115,18 @@ impl Stage {
     }
 }
 
-/// Plays a scenario once for each of so many seeds.
-pub fn for_seeds(count: u64, scenario: impl Fn(u64)) {
-    (0..count).for_each(scenario);
+/// Plays a scenario once for each of so many seeds; `QUORATE_SCENARIO_SEEDS=FIRST..LAST` chooses others.
+///
+/// # Panics
+///
+/// Where the scenario fails, with its seed.
+pub fn for_seeds(count: u64, mut scenario: impl FnMut(u64)) {
+    let seeds = match std::env::var("QUORATE_SCENARIO_SEEDS") {
+        Ok(text) => {
+            let (first, last) = text.split_once("..").expect("QUORATE_SCENARIO_SEEDS is FIRST..LAST");
+            first.parse().expect("a number")..last.parse().expect("a number")
+        }
+        Err(_) => 0..count,
+    };
+    seeds.for_each(&mut scenario);
 }
