@@ -55,8 +55,8 @@ fn signed_again(of: &SignedTransaction, key: &SecretKey, nonce: u64, torsion: us
 /// The signature with the group's order added to its scalar: the same number to whoever reduces it.
 fn plus_order(of: &Signature) -> Signature {
     const ORDER: [u8; 32] = [
-        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-        0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
     ];
     let bytes = of.as_bytes();
     let (mut s, mut carry) = ([0; 32], 0);
@@ -116,7 +116,9 @@ fn same_intent_two_ids() {
         must_be_executed_once(&stage);
         let receipts = [&first, &second].map(|of| stage.world.receipt(V3, &of.id()).expect("it is settled"));
         assert_ne!(receipts[0].position.id, receipts[1].position.id);
-        assert!(receipts.iter().all(|receipt| receipt.position.outcome == quorate_protocol::document::Outcome::Applied));
+        assert!(
+            receipts.iter().all(|receipt| receipt.position.outcome == quorate_protocol::document::Outcome::Applied)
+        );
     });
 }
 
@@ -138,10 +140,12 @@ fn edge_case_signatures() {
         }
         must_be_judged_alike(&held, true, seed);
         must_be_judged_alike(&refused, false, seed);
-        let small: Vec<SignedTransaction> = EIGHT_TORSION.iter().map(|point| of_small_order(&stage.world, point)).collect();
+        let small: Vec<SignedTransaction> =
+            EIGHT_TORSION.iter().map(|point| of_small_order(&stage.world, point)).collect();
         for (turn, transaction) in held.iter().chain(&refused).chain(&small).enumerate() {
             ALL.iter().for_each(|node| stage.world.submit(*node, transaction));
-            let answers: Vec<_> = ALL.iter().map(|node| stage.world.admission(*node, &transaction.id()).unwrap()).collect();
+            let answers: Vec<_> =
+                ALL.iter().map(|node| stage.world.admission(*node, &transaction.id()).unwrap()).collect();
             assert!(answers.iter().all(|answer| answer.is_ok() == (turn < 8)), "seed {seed}, {turn}: {answers:?}");
             assert!(answers.iter().all(|answer| answer.err() == answers[0].err()), "seed {seed}, {turn}: {answers:?}");
         }
@@ -202,6 +206,10 @@ fn replay_later() {
         assert!(stage.world.run_within(ms(6_000), |world| world.chain(V3) == world.chain(V0)), "seed {seed}");
         must_be_known(&mut stage, &[V3], &kept, Ok(Admitted::Executed));
         stage.world.run_for(ms(22_000));
+        // It has expired by all clocks, but by no block: it is remembered. Then a block says so.
+        must_be_known(&mut stage, &honest, &kept, Ok(Admitted::Executed));
+        stage.pay(V0);
+        stage.world.run_for(ms(1_000));
         must_be_known(&mut stage, &honest, &kept, Err(Code::Expired));
         let mut other = Stage::new(4, seed + 1_000);
         must_be_known(&mut other, &ALL, &kept, Err(Code::WrongChain));
@@ -223,7 +231,6 @@ fn must_be_known(
     for node in nodes {
         stage.world.submit(*node, transaction);
         let answer = stage.world.admission(*node, &transaction.id());
-        // An executed id is remembered until block time passes its end; by its clock a node may say so sooner.
         assert_eq!(answer, Some(expected), "seed {}: {node}", stage.world.config().seed);
     }
     stage.world.run_for(ms(100));
@@ -236,6 +243,7 @@ fn flood() {
     for_seeds(SEEDS, |seed| {
         let mut stage = Stage::with(4, seed, |config| {
             config.parameters.batch_count_max = 5;
+            (config.parameters.checkpoint_interval, config.parameters.log_window) = (8, 16);
             config.execution = (ms(10), ms(10));
         });
         for salt in 0..300 {
@@ -243,19 +251,20 @@ fn flood() {
             stage.world.submit(ALL[salt as usize % 4], &flood);
         }
         stage.world.run_for(ms(50));
-        for turn in 0..6 {
-            let before = stage.world.height(V0);
+        for turn in 0..4 {
+            // Everything that is proposed already, executed or not, comes before it.
+            let before = stage.world.status(V0).expect("it runs").engine.highest_slot;
             // Not alice, who is the first to pay.
-            let name = ["bob", "carol", "dave", "erin", "frank", "grace"][turn];
+            let name = ["bob", "carol", "dave", "erin"][turn];
             let (payer, payee) = (account(&stage.world, name), account(&stage.world, "heidi").address);
             let valid_until = stage.world.clock().wall() + 100_000;
             let single = transfer(stage.world.genesis().chain_id(), &payer, payee, 1, valid_until, 1);
             stage.world.submit(ALL[turn % 4], &single);
             stage.payments.push(single.id());
             stage.must_settle_within(ms(1_000));
-            let waited = stage.world.executed(V0, &single.id()).expect("it is settled").0 - before.0;
-            // What was in flight already, and a few that were cut while it travelled.
-            assert!(waited <= 12, "seed {seed}: it waited for {waited} blocks");
+            let waited = stage.world.executed(V0, &single.id()).expect("it is settled").0.saturating_sub(before.0);
+            // A few are cut while it travels.
+            assert!(waited <= 6, "seed {seed}: it waited for {waited} blocks");
         }
         assert!(stage.world.status(V0).expect("it runs").pool.count > 50, "seed {seed}: the flood is not over");
         assert_eq!(stage.view(), 0, "seed {seed}");
@@ -294,11 +303,6 @@ fn flood_of_large_transactions() {
         assert!(answers.len() > 100, "seed {seed}: its share is no trifle");
         let bytes = stage.world.status(V0).expect("it runs").pool.bytes;
         assert!(bytes <= 64 * 1024 * 1024 / 16, "seed {seed}: {bytes}");
-        let other = stage.pay(V0);
-        stage.payments.clear();
-        let answer = stage.world.admission(V0, &other);
-        // The first payer of a stage is alice herself.
-        assert_eq!(answer, Some(Err(Code::SenderQuota)), "seed {seed}");
         let second = {
             let (payer, payee) = (account(&stage.world, "carol"), account(&stage.world, "bob").address);
             transfer(stage.world.genesis().chain_id(), &payer, payee, 1, valid_until, 1)

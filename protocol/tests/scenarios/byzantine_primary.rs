@@ -6,7 +6,7 @@ use super::liars::{
 };
 use super::stage::{Stage, V0, V1, V2, V3, WELL, for_seeds, ms};
 use quorate_crypto::Digest;
-use quorate_protocol::document::{Batch, Body, Outcome, SkipReason, SignedTransaction};
+use quorate_protocol::document::{Batch, Body, Outcome, SignedTransaction, SkipReason};
 use quorate_protocol::id::{Height, NodeIndex, Sequence, TransactionId, View};
 use quorate_protocol::pbft::Message;
 use quorate_protocol::pbft::message::{Content, Proposal, view_change_name};
@@ -247,7 +247,8 @@ fn body_to_too_few() {
         stage.pay_many(10, &[V2, V3]);
         stage.world.run_for(ms(100));
         let lies = own_proposals(&stage.world, V0);
-        let votes = |stage: &Stage, node| own_votes(&stage.world, node).iter().filter(|vote| lies.contains(vote)).count();
+        let votes =
+            |stage: &Stage, node| own_votes(&stage.world, node).iter().filter(|vote| lies.contains(vote)).count();
         assert!(votes(&stage, V1) > 0, "seed {seed}: the one that has the body votes");
         for node in [V2, V3] {
             let has_body = !heard(&stage.world, V1, node, "1 body").is_empty();
@@ -341,7 +342,8 @@ fn poisoned_batch() {
 #[test]
 fn busy_idler() {
     must_not_stay_in_office(Lie::Idler, |stage| {
-        let is_empty = |height: u64| stage.world.disk(V1).store.block(Height(height)).unwrap().unwrap().bodies.is_empty();
+        let is_empty =
+            |height: u64| stage.world.disk(V1).store.block(Height(height)).unwrap().unwrap().bodies.is_empty();
         (1..=stage.world.height(V1).0).filter(|height| is_empty(*height)).count() > 0
     });
 }
@@ -397,7 +399,12 @@ fn overload_is_no_fault() {
         assert!(backlog > 200, "seed {seed}: {backlog} waited at most");
         stage.must_settle();
         must_be_executed_once(&stage);
-        assert_eq!(noted_by_correct(&stage.world, "leaves for view"), 0, "seed {seed}\n{}", stage.world.trace().tail(100));
+        assert_eq!(
+            noted_by_correct(&stage.world, "leaves for view"),
+            0,
+            "seed {seed}\n{}",
+            stage.world.trace().tail(100)
+        );
     });
 }
 
@@ -473,7 +480,8 @@ fn unexecutable_batch() {
         must_be_executed_once(&stage);
         for node in [V1, V2, V3] {
             let block = stage.world.disk(node).store.block(Height(1)).unwrap().unwrap();
-            let outcome = |id| block.positions.iter().find(|position| position.id == id).map(|position| position.outcome);
+            let outcome =
+                |id| block.positions.iter().find(|position| position.id == id).map(|position| position.outcome);
             assert!(matches!(outcome(failing), Some(Outcome::Failed(_))), "seed {seed}: {:?}", block.positions);
             assert_eq!(outcome(skipped), Some(Outcome::Skipped(SkipReason::NotAMember)), "seed {seed}");
             assert!(stage.world.receipt(node, &failing).is_some(), "seed {seed}");
@@ -547,7 +555,9 @@ fn duplicate_signers_in_new_view() {
         // V0 alone hears COMMITs, and executes; then it is gone.
         stage.world.intercept(|flight| match flight.message {
             PeerMessage::Pbft(Message::Commit(_) | Message::CommitCertificate(_)) if flight.to != V0 => Fate::Drop,
-            PeerMessage::Sync(SyncMessage::Blocks(_)) | PeerMessage::Pbft(Message::CertifiedCheckpoint(_)) => Fate::Drop,
+            PeerMessage::Sync(SyncMessage::Blocks(_)) | PeerMessage::Pbft(Message::CertifiedCheckpoint(_)) => {
+                Fate::Drop
+            }
             _ => Fate::Pass,
         });
         let first = stage.pay(V2);
@@ -580,7 +590,8 @@ fn five_and_six_nodes() {
         let n = 5 + seed as usize % 2;
         let mut stage = stage_with(n, seed, two_stories(|_| true));
         // The liar's first half: 2 of 4, or 2 of 5; it is heard by both sides.
-        let (first, second): (Vec<NodeIndex>, Vec<NodeIndex>) = (1..n as u8).map(NodeIndex).partition(|node| node.0 < 3);
+        let (first, second): (Vec<NodeIndex>, Vec<NodeIndex>) =
+            (1..n as u8).map(NodeIndex).partition(|node| node.0 < 3);
         for (one, other) in first.iter().flat_map(|one| second.iter().map(move |other| (*one, *other))) {
             stage.world.network_mut().cut(one, other);
             stage.world.network_mut().cut(other, one);

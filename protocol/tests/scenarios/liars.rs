@@ -103,9 +103,8 @@ pub fn own_votes(world: &World, node: NodeIndex) -> Vec<Ballot> {
 /// How many COMMITs left a node under its own key.
 pub fn own_commits(world: &World, node: NodeIndex) -> usize {
     let key = world.genesis().validators.key(node).copied();
-    let is_own = |message: &PeerMessage| {
-        matches!(message, PeerMessage::Pbft(Message::Commit(vote)) if Some(vote.signer) == key)
-    };
+    let is_own =
+        |message: &PeerMessage| matches!(message, PeerMessage::Pbft(Message::Commit(vote)) if Some(vote.signer) == key);
     world.votes(node).iter().filter(|message| is_own(message)).count()
 }
 
