@@ -11,6 +11,10 @@ use crate::ledger::{Executed, Ledger};
 use crate::pbft::message::Content;
 use crate::replica::{ExecutionJob, ExecutionResult, Input};
 use crate::store::{BlockCommit, Store, StoreError};
+use std::time::Duration;
+
+/// A certificate is one small write, however long a block takes.
+const CERTIFY_MAX: Duration = Duration::from_micros(500);
 
 impl World {
     pub(super) fn enqueue(&mut self, node: NodeIndex, job: Job) {
@@ -24,7 +28,9 @@ impl World {
         let Some(running) = self.running_mut(node) else { return };
         if !running.executing && !running.executor_failed && !running.jobs.is_empty() {
             running.executing = true;
+            let is_certificate = matches!(running.jobs.front(), Some(Job::Certify { .. }));
             let (delay, life) = (self.draw(self.config.execution), self.node(node).life);
+            let delay = if is_certificate { delay.min(CERTIFY_MAX) } else { delay };
             self.schedule(delay, Event::Executed { node, life });
         }
     }

@@ -91,6 +91,25 @@ impl World {
         }
     }
 
+    /// A backup of a node's chain. No backup ever holds a vote journal.
+    #[must_use]
+    pub fn backup(&self, node: NodeIndex) -> MemoryStore {
+        self.node(node).disk.store.copy()
+    }
+
+    /// A node's machine is replaced: the new disk holds a backup of its chain and no vote journal, the key is the old one.
+    /// It is not started.
+    pub fn restore_backup(&mut self, node: NodeIndex, chain: MemoryStore) {
+        self.note(node, format_args!("gets a new disk with a backup of its chain"));
+        let held = self.node_mut(node);
+        held.standing.may_halt = true;
+        held.running = None;
+        held.disk = Disk::new(chain);
+        held.disk.lose_journal();
+        let key = held.key.public_key();
+        self.observe(Observation::Wiped { node, key });
+    }
+
     /// The disk writes again as it should, and at its usual pace. A node that had stopped signing needs a restart. What
     /// is lost or rotten stays so.
     pub fn repair(&mut self, node: NodeIndex) {

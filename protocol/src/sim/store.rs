@@ -50,6 +50,11 @@ impl SimStore {
         }
     }
 
+    /// What lies on it, as a backup would take it.
+    pub(super) fn copy(&self) -> MemoryStore {
+        self.durable.clone()
+    }
+
     pub(super) fn rot(&self, height: Height) {
         lock(&self.damage).rotten.insert(height);
     }

@@ -222,7 +222,6 @@ fn idle_then_submit() {
 /// A transaction expires on an idle net before more than one node has heard of it: it is certified as expired, so that its
 /// client learns it, and the net is as well as before. LV.
 #[test]
-#[ignore = "a claim is not sent again when the link returns, and pool repair passes by what has expired"]
 fn expires_on_an_idle_net() {
     for_seeds(20, |seed| {
         let mut stage = Stage::new(4, seed);

@@ -139,7 +139,6 @@ fn crash_after_vote_send() {
 
 /// The primary dies when its PRE-PREPARE is synced and has not left, and is up again at once: its view goes on. LV.
 #[test]
-#[ignore = "the PRE-PREPARE leaves again only when the others have lost patience"]
 fn restarted_primary_keeps_its_view() {
     for_seeds(10, |seed| {
         let mut stage = Stage::with(4, seed, |config| config.release = (ms(2), ms(2)));

@@ -5,9 +5,13 @@
 #![cfg(feature = "sim")]
 
 mod byzantine_backup;
+mod byzantine_client;
+mod byzantine_primary;
 mod clock;
 mod crash;
+mod liars;
 mod moments;
 mod network;
 mod resources;
 mod stage;
+mod storage;

@@ -43,7 +43,7 @@ impl Stage {
 
     /// One payment of a client, given to this node.
     pub fn pay(&mut self, to: NodeIndex) -> TransactionId {
-        let salt = self.payments.len() as u64;
+        let salt = self.transactions.len() as u64;
         let accounts = self.world.accounts();
         let payer = &accounts.funded()[salt as usize % 7];
         let payee = accounts.get("heidi").expect("she is there").address;

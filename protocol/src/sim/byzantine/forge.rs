@@ -55,6 +55,12 @@ impl Forge {
         &self.validators
     }
 
+    /// The chain of the world.
+    #[must_use]
+    pub fn chain_id(&self) -> ChainId {
+        self.chain_id
+    }
+
     /// The epoch of the world.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
