@@ -65,14 +65,20 @@ impl Replica {
     /// The engine hears whether anything is pending when that changes, and whom the pool accuses when a window has passed.
     pub(super) fn tell_demand(&mut self, now: Now, out: &mut Vec<Output>) {
         let unfair = self.pool.judge_rate(now);
-        let pending = self.pool.pending().count > 0;
-        if pending != self.told_pending || unfair.is_some() {
+        if self.is_pending(now) != self.told_pending || unfair.is_some() {
             self.demand(now, unfair, out);
         }
     }
 
+    /// Whether something waits here: in the pool, or turned away since it has expired by the clock, and its client waits
+    /// for a block that says so (2.7). A correct primary's clock may be behind by `clock_skew_max`.
+    fn is_pending(&self, now: Now) -> bool {
+        let wall = now.wall.saturating_sub(self.config.parameters.clock_skew_max_ms);
+        self.pool.pending().count > 0 || self.pool.overdue(wall, self.head_time).is_some()
+    }
+
     fn demand(&mut self, now: Now, unfair: Option<Unfair>, out: &mut Vec<Output>) {
-        let pending = self.pool.pending().count > 0;
+        let pending = self.is_pending(now);
         self.told_pending = pending;
         let unfair = unfair.map(|unfair| unfair.to_string());
         self.step(now, pbft::Input::Demand { pending, unfair }, out);

@@ -151,7 +151,8 @@ fn restarted_primary_keeps_its_view() {
         stage.world.run_for(ms(seed));
         stage.world.restart(V0);
         stage.must_settle();
-        assert_eq!(stage.view(), 0, "seed {seed}: its primary was away for {seed} ms");
+        let trace = stage.world.trace().tail(60);
+        assert_eq!(stage.view(), 0, "seed {seed}: its primary was away for {seed} ms:\n{trace}");
     });
 }
 
