@@ -246,7 +246,7 @@ fn flood() {
             (config.parameters.checkpoint_interval, config.parameters.log_window) = (8, 16);
             config.execution = (ms(10), ms(10));
         });
-        for salt in 0..300 {
+        for salt in 0..800 {
             let flood = payment(&stage.world, 100_000, 1_000 + salt);
             stage.world.submit(ALL[salt as usize % 4], &flood);
         }
@@ -263,8 +263,8 @@ fn flood() {
             stage.payments.push(single.id());
             stage.must_settle_within(ms(1_000));
             let waited = stage.world.executed(V0, &single.id()).expect("it is settled").0.saturating_sub(before.0);
-            // A few are cut while it travels.
-            assert!(waited <= 6, "seed {seed}: it waited for {waited} blocks");
+            // While it travels the window may move on by a checkpoint interval, 8, and a few more are cut.
+            assert!(waited <= 16, "seed {seed}: it waited for {waited} blocks");
         }
         assert!(stage.world.status(V0).expect("it runs").pool.count > 50, "seed {seed}: the flood is not over");
         assert_eq!(stage.view(), 0, "seed {seed}");
