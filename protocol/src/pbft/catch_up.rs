@@ -224,7 +224,8 @@ impl Engine {
             // What a peer says of its votes is about its own view.
             let is_same_view = (status.view, status.active) == (self.state.view, true) && self.state.active;
             let has = if is_same_view { said } else { said | progress::ACCEPTED | progress::PREPARED };
-            let is_young = slot.committed.is_none() && self.now.saturating_since(slot.since) < young;
+            let is_recent = slot.since.is_some_and(|since| self.now.saturating_since(since) < young);
+            let is_young = slot.committed.is_none() && is_recent;
             if has & progress::COMMITTED != 0 || is_young || Height::from(*sequence) <= status.executed {
                 continue;
             }

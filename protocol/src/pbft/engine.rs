@@ -93,7 +93,7 @@ impl Engine {
         engine.restore(durable.records.unwrap_or_default());
         engine.forget_unneeded_contents();
         // What the log held is not young: whoever lacks it is to be sent it at once.
-        engine.state.slots.values_mut().for_each(|slot| slot.since = Instant::ORIGIN);
+        engine.state.slots.values_mut().for_each(|slot| slot.since = None);
         for block in durable.blocks {
             engine.restore_block(block);
         }

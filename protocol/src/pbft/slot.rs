@@ -57,14 +57,15 @@ pub struct Slot {
     /// q COMMITs of one view, whichever; never replaced.
     pub committed: Option<CommitCertificate>,
     /// Since when this slot is known here; retransmission leaves young ones alone. Not part of the fingerprint.
+    /// None for what a restart found: that is never young.
     #[borsh(skip)]
-    pub since: Instant,
+    pub since: Option<Instant>,
 }
 
 impl Slot {
     /// A slot that was first heard of at `since`.
     pub fn new(since: Instant) -> Slot {
-        Slot { since, ..Slot::default() }
+        Slot { since: Some(since), ..Slot::default() }
     }
 
     /// The digest that was accepted in the current view, once its proposal is durable with its bodies.
