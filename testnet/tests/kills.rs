@@ -26,6 +26,8 @@ use common::{Net, PATIENCE};
 const UNDISTURBED: Duration = Duration::from_millis(500);
 /// After this the chain is stuck. The figures that count are printed; a busy machine may be slow.
 const STUCK: Duration = Duration::from_secs(30);
+/// How many of four nodes decide.
+const QUORUM: usize = 3;
 /// How often something is looked at again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -51,17 +53,19 @@ impl Trial {
         Trial { net, clients, found: 0, times: Vec::new() }
     }
 
-    /// Waits until all nodes are active in one view; returns them, the primary's place first.
+    /// Waits until all nodes answer and a quorum, its primary included, is in one view; returns them, the primary's place
+    /// first. A node that has left a view alone follows and waits for the others to leave as well.
     fn settled(&self) -> (usize, Vec<Value>) {
         let end = Instant::now() + STUCK;
         loop {
             let nodes = self.net.status();
-            let one_view = nodes
-                .iter()
-                .all(|node| node["state"] == "active" && node["active"] == true && node["view"] == nodes[0]["view"]);
-            let primary = nodes.iter().position(|node| node["is_primary"] == true);
-            match primary {
-                Some(primary) if one_view => return (primary, nodes),
+            let is_in_view = |node: &&Value, view: &Value| node["active"] == true && node["view"] == *view;
+            let leads = |node: &Value| {
+                node["is_primary"] == true
+                    && nodes.iter().filter(|other| is_in_view(other, &node["view"])).count() >= QUORUM
+            };
+            match nodes.iter().position(|node| is_in_view(&node, &node["view"]) && leads(node)) {
+                Some(primary) if nodes.iter().all(|node| node["state"] == "active") => return (primary, nodes),
                 _ => assert!(Instant::now() < end, "the nodes do not come together: {nodes:#?}"),
             }
             thread::sleep(PAUSE);

@@ -50,6 +50,8 @@ struct Shared {
     keys: Vec<SecretKey>,
     held: Mutex<Vec<Held>>,
     ended: AtomicBool,
+    /// The test has failed: nobody waits for outcomes any more.
+    abandoned: AtomicBool,
 }
 
 /// The clients, until they are dropped.
@@ -72,15 +74,15 @@ impl Clients {
     pub fn start(net: &Net) -> Clients {
         let genesis = Arc::new(genesis::load(&net.manifest().genesis).unwrap());
         let keys = (0..CLIENTS).map(|index| SecretKey::from_seed([100 + index as u8; 32])).collect();
-        let shared =
-            Shared { nodes: net.nodes(), genesis, keys, held: Mutex::default(), ended: AtomicBool::new(false) };
+        let (ended, abandoned) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Shared { nodes: net.nodes(), genesis, keys, held: Mutex::default(), ended, abandoned };
         let shared = Arc::new(shared);
         let welcome = shared.keys.iter().map(SecretKey::public_key).flat_map(|key| {
             let roles = Roles::of(&[Role::Member]);
             [Operation::MemberRegister { key, roles }, Operation::AssetMint { code: usd(), to: key, amount: FUNDS }]
         });
         let applied = shared.send(0, &shared.sign(&net.key("admin"), welcome.collect(), 0));
-        assert_eq!(applied.status, TransactionStatus::Applied, "{applied:?}");
+        assert!(applied.is_some_and(|applied| applied.status == TransactionStatus::Applied));
         let start = |index| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.run(index))
@@ -115,7 +117,7 @@ impl Clients {
 
 impl Drop for Clients {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
+        self.shared.abandoned.store(true, Ordering::SeqCst);
     }
 }
 
@@ -125,13 +127,13 @@ impl Shared {
         let mut due = begin;
         for number in 0.. {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            if self.ended.load(Ordering::SeqCst) {
+            if self.ended.load(Ordering::SeqCst) || self.abandoned.load(Ordering::SeqCst) {
                 return;
             }
             let amount = 1 + u128::from(number % 9);
             let to = self.keys[receiver(me)].public_key();
             let transfer = Operation::Transfer { to, code: usd(), amount };
-            let response = self.send(me, &self.sign(&self.keys[me], vec![transfer], number));
+            let Some(response) = self.send(me, &self.sign(&self.keys[me], vec![transfer], number)) else { return };
             assert_eq!(response.status, TransactionStatus::Applied, "{response:?}");
             let receipt = response.receipt.expect("an outcome comes with its proof");
             self.held.lock().unwrap().push(Held { at: Instant::now(), sender: me, amount, receipt });
@@ -151,8 +153,8 @@ impl Shared {
         SignedTransaction::sign(transaction, key)
     }
 
-    /// Sends the same bytes until there is a verified outcome.
-    fn send(&self, me: usize, signed: &SignedTransaction) -> TransactionResponse {
+    /// Sends the same bytes until there is a verified outcome, or the test is over.
+    fn send(&self, me: usize, signed: &SignedTransaction) -> Option<TransactionResponse> {
         let mut nodes = self.nodes.clone();
         nodes.rotate_left(me % self.nodes.len());
         let valid_until = Some(signed.transaction().valid_until);
@@ -160,7 +162,8 @@ impl Shared {
         let end = Instant::now() + OUTCOME_WITHIN;
         loop {
             match settle(&nodes, &self.genesis, &job, end, &mut Progress::silent()) {
-                Ok(response) => return response,
+                Ok(response) => return Some(response),
+                Err(_) if self.abandoned.load(Ordering::SeqCst) => return None,
                 Err(failure) => {
                     let may_come = matches!(failure.exit, Exit::NotSent | Exit::Overloaded | Exit::Unknown);
                     assert!(may_come && Instant::now() < end, "client {me}: {failure:?}");

@@ -160,7 +160,10 @@ impl Drop for Net {
                 assert_eq!(down.code, Some(0), "{down:?}");
             }
         }
-        if !thread::panicking() {
+        if thread::panicking() {
+            self.dir.disable_cleanup(true);
+            eprintln!("the nodes' logs and disks are kept: {}", self.path().display());
+        } else {
             assert_eq!(self.processes(), Vec::<String>::new(), "a process was left behind");
         }
     }
