@@ -519,6 +519,15 @@ fn status_tells_of_nodes_that_do_not_answer_and_of_reasons() {
     assert_eq!(shown.code, Some(0), "{shown:?}");
     assert!(shown.out.contains("does not vote") && shown.out.contains("v0: its vote log is missing"), "{}", shown.out);
     assert!(shown.out.contains("no answer"), "{}", shown.out);
+    let mut waiting = status(&chain);
+    waiting.active = false;
+    waiting.reason = Some("between two views".to_owned());
+    let node =
+        FakeNode::start(&chain, move |request: &Request| (request.path == "/v1/status").then(|| Answer::ok(&waiting)));
+    chain.with_nodes(std::slice::from_ref(&node.url));
+    let shown = chain.quorate(&["status"]).out;
+    assert!(shown.contains("between views") && shown.contains("v0: between two views"), "{shown}");
+    assert!(!shown.contains("primary"), "its view has none yet: {shown}");
     chain.with_nodes(&["http://127.0.0.1:1".to_owned()]);
     assert_eq!(chain.quorate(&["status"]).code, Some(6));
 }

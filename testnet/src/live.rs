@@ -70,7 +70,8 @@ fn line(nodes: &[Node], rate: &mut Rate, style: Style) -> String {
         return style.bad("  no node answers");
     };
     let per_second = rate.update(&nodes[*highest], status.height.get());
-    let primary = up.iter().find(|(_, status)| status.is_primary).map_or("-", |(index, _)| told[*index].name.as_str());
+    let is_primary = |(_, told): &&(usize, &StatusResponse)| told.is_primary && told.view == status.view;
+    let primary = up.iter().find(is_primary).map_or("-", |(index, _)| told[*index].name.as_str());
     let down = if down.is_empty() { String::new() } else { style.bad(&format!("   down: {}", down.join(" "))) };
     format!(
         "  height {}   {per_second:.0} tx/s   view {}   primary {primary}   {} of {} nodes{down}",

@@ -1,21 +1,18 @@
 //! Real nodes, real disks, real commands: what a newcomer, a script and a saboteur do with a testnet.
-//!
-//! `quorate` and `quorate-node` have to be built beside `quorate-testnet`: `cargo build --release --workspace`.
+
+mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_cli::client::http::{CallError, Node};
 use quorate_cli::clock;
-use quorate_cli::key_file;
-use quorate_cli::manifest::Manifest;
 use quorate_crypto::encode::{BoundedString, BoundedVec, encode};
 use quorate_crypto::hash::{Digest, sha256};
 use quorate_crypto::key::SecretKey;
@@ -25,151 +22,7 @@ use quorate_protocol::document::{AssetCode, Operation, SignedTransaction, Transa
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// One testnet at a time: they share the machine's cores.
-static TURN: Mutex<()> = Mutex::new(());
-/// How long something may take that is not measured here.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A testnet's directory, and whatever runs in it until this is dropped.
-struct Net {
-    dir: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
-}
-
-#[derive(Debug)]
-struct Run {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Run {
-    fn ok(self) -> Run {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-fn program(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_quorate-testnet")).with_file_name(name);
-    assert!(path.is_file(), "{} is missing: run `cargo build --release --workspace` first", path.display());
-    path
-}
-
-fn run(command: &mut Command) -> Run {
-    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Run { code: status.code(), out: text(stdout), err: text(stderr) }
-}
-
-impl Net {
-    fn new() -> Net {
-        // A test that failed has left nothing behind that could harm the next.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        Net { dir: tempfile::tempdir().unwrap(), _turn: turn }
-    }
-
-    fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    fn testnet(&self, arguments: &[&str]) -> Run {
-        run(Command::new(program("quorate-testnet")).args(arguments).arg("--dir").arg(self.path()))
-    }
-
-    fn quorate(&self, arguments: &[&str]) -> Run {
-        run(Command::new(program("quorate")).arg("--testnet").arg(self.path()).args(arguments))
-    }
-
-    fn transfer(&self, amount: &str) -> Run {
-        self.quorate(&[
-            "--output", "json", "transfer", "--from", "alice", "--to", "bob", "--amount", amount, "--asset", "USD",
-        ])
-    }
-
-    fn verify(&self, receipt: &[u8]) -> Option<i32> {
-        let (file, genesis) = (self.path().join("outbox/receipt.json"), self.path().join("genesis.json"));
-        fs::write(&file, receipt).unwrap();
-        run(Command::new(program("quorate")).arg("verify").arg(file).arg("--genesis").arg(genesis)).code
-    }
-
-    fn manifest(&self) -> Manifest {
-        Manifest::load(self.path()).unwrap()
-    }
-
-    fn nodes(&self) -> Vec<Node> {
-        self.manifest().nodes.iter().map(|node| Node::new(&node.name, &node.api).unwrap()).collect()
-    }
-
-    fn key(&self, name: &str) -> SecretKey {
-        key_file::read(&self.manifest().account(name).unwrap().key_file).unwrap()
-    }
-
-    fn status(&self) -> Vec<Value> {
-        self.testnet(&["status", "--output", "json"]).ok().json()["data"]["nodes"].as_array().unwrap().clone()
-    }
-
-    fn height(&self) -> u64 {
-        self.status().iter().filter_map(|node| node["height"].as_u64()).max().unwrap()
-    }
-
-    /// Waits until all nodes but those named have the same state root at this height or above.
-    fn wait_equal(&self, height: u64, but: &[&str]) {
-        let agree = |nodes: &[Value]| {
-            let told: Vec<&Value> =
-                nodes.iter().filter(|node| !but.contains(&node["name"].as_str().unwrap())).collect();
-            told.iter()
-                .all(|node| node["height"].as_u64() >= Some(height) && node["state_root"] == told[0]["state_root"])
-        };
-        let end = Instant::now() + PATIENCE;
-        while !agree(&self.status()) {
-            assert!(Instant::now() < end, "the nodes do not agree: {:#?}", self.status());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// What an account holds, as each node tells it.
-    fn balances(&self, account: &str) -> Vec<String> {
-        let balance = |name: &str| {
-            let told = self.quorate(&["--node", name, "account", account, "--output", "json"]).ok().json();
-            assert_eq!(told["data"]["balances"][0]["asset"], "USD");
-            told["data"]["balances"][0]["amount"].as_str().unwrap().to_owned()
-        };
-        self.manifest().nodes.iter().map(|node| balance(&node.name)).collect()
-    }
-
-    /// The processes that have this testnet's directory on their command line.
-    fn processes(&self) -> Vec<String> {
-        let dir = self.path().to_str().unwrap();
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-        lines.filter(|line| line.contains(dir)).collect()
-    }
-
-    fn supervisor(&self) -> Pid {
-        let record: Value = serde_json::from_slice(&fs::read(self.path().join("supervisor.json")).unwrap()).unwrap();
-        Pid::from_raw(i32::try_from(record["supervisor"]["pid"].as_i64().unwrap()).unwrap()).unwrap()
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        if self.path().join("testnet.json").exists() {
-            let down = self.testnet(&["down"]);
-            if !thread::panicking() {
-                assert_eq!(down.code, Some(0), "{down:?}");
-            }
-        }
-        if !thread::panicking() {
-            assert_eq!(self.processes(), Vec::<String>::new(), "a process was left behind");
-        }
-    }
-}
+use common::{Net, PATIENCE, Run, program, run};
 
 #[test]
 fn one_node_commits_and_goes_on_after_down_and_up() {

@@ -92,6 +92,7 @@ impl Readable for Shown {
 
 fn row(name: &str, status: &StatusResponse, style: Style) -> [String; 9] {
     let role = match (status.is_primary, status.voting) {
+        (_, true) if !status.active => style.note("between views"),
         (true, _) => style.strong("primary"),
         (false, true) => "backup".to_owned(),
         (false, false) => style.note("does not vote"),

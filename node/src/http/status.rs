@@ -7,12 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::Code;
 use quorate_protocol::api::http::{
-    ConsensusResponse, NodeState, PeerView, PoolStatus, StatusResponse, ValidatorView, ValidatorsResponse,
-    VersionResponse,
+    ConsensusResponse, LeftView, NodeState, PeerView, PoolStatus, StatusResponse, ValidatorView, ValidatorsResponse,
+    VersionResponse, ViewChangeStatus,
 };
 use quorate_protocol::document::ValidatorSet;
 use quorate_protocol::document::parameters::PROTOCOL_VERSION;
 use quorate_protocol::id::{Height, NodeIndex, Sequence};
+use quorate_protocol::pbft::status::EngineStatus;
 use quorate_protocol::replica::ReplicaStatus;
 use quorate_protocol::store::{Head, StoreError};
 
@@ -41,6 +42,9 @@ pub async fn status(State(api): State<Arc<Api>>) -> Result<Json<StatusResponse>,
         state_root: head.header.state_root,
         time: head.header.time,
         view: replica.engine.view,
+        active: replica.engine.active,
+        primary: replica.engine.primary.to_string(),
+        view_change: view_change(&replica.engine, api.validators()),
         epoch: replica.engine.epoch,
         is_primary: replica.engine.primary == me,
         voting: is_voting(&api, &replica),
@@ -170,8 +174,32 @@ fn state_of(api: &Api, replica: &ReplicaStatus) -> (NodeState, Option<String>) {
     }
     match not_voting {
         Some(reason) => (NodeState::Following, Some(reason)),
-        None => (NodeState::Active, None),
+        None => (NodeState::Active, waits_for_view(&replica.engine, api.validators())),
     }
+}
+
+/// Who has left for which view, while this node is between two.
+fn view_change(engine: &EngineStatus, validators: &ValidatorSet) -> Option<ViewChangeStatus> {
+    let left = engine.view_changes.iter().map(|(index, view)| LeftView { name: index.to_string(), view: *view });
+    (!engine.active).then(|| ViewChangeStatus {
+        left: left.collect(),
+        need: validators.quorum(),
+        timeout: u64::try_from(engine.view_timeout.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// The same in words.
+fn waits_for_view(engine: &EngineStatus, validators: &ValidatorSet) -> Option<String> {
+    let ViewChangeStatus { left, need, timeout } = view_change(engine, validators)?;
+    let left: Vec<String> = left
+        .into_iter()
+        .map(|left| if left.view == engine.view { left.name } else { format!("{} for view {}", left.name, left.view) })
+        .collect();
+    let left = if left.is_empty() { "none yet".to_string() } else { left.join(", ") };
+    let (view, primary) = (engine.view, engine.primary);
+    Some(format!(
+        "between two views: {need} have to leave for view {view} (so far: {left}), then {primary} has {timeout} ms to open it"
+    ))
 }
 
 /// Why this node sees no way to commit, in words.
@@ -179,14 +207,8 @@ fn standing_still(api: &Api, replica: &ReplicaStatus, links: &Links) -> Option<S
     if let Some(reason) = halted(api, replica) {
         return Some(format!("this node has stopped signing: {reason}"));
     }
-    let validators = api.validators();
-    need_more(validators, links).or_else(|| {
-        let primary = replica.engine.primary;
-        links
-            .missing
-            .contains(&primary)
-            .then(|| format!("the primary {primary} of view {} is missing", replica.engine.view))
-    })
+    // A missing primary is none: whoever waits for a transaction leaves its view.
+    need_more(api.validators(), links)
 }
 
 fn need_more(validators: &ValidatorSet, links: &Links) -> Option<String> {
@@ -197,20 +219,68 @@ fn need_more(validators: &ValidatorSet, links: &Links) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use quorate_crypto::key::PublicKey;
     use quorate_protocol::document::Validator;
+    use quorate_protocol::id::{Epoch, View};
+
+    fn set() -> ValidatorSet {
+        let key = |byte| PublicKey::from_bytes([byte; 32]);
+        let members = (0..4).map(|n| Validator { consensus_key: key(n), network_key: key(n + 100) }).collect();
+        ValidatorSet::new(members).unwrap()
+    }
+
+    fn links(set: &ValidatorSet, up: &[u8]) -> Links {
+        let (connected, missing) = set.indices().partition(|index| up.contains(&index.0));
+        Links { connected, missing }
+    }
 
     #[test]
     fn missing_quorum_is_told_with_names() {
-        let key = |byte| PublicKey::from_bytes([byte; 32]);
-        let members = (0..4).map(|n| Validator { consensus_key: key(n), network_key: key(n + 100) }).collect();
-        let set = ValidatorSet::new(members).unwrap();
-        let links = |up: &[u8]| {
-            let (connected, missing) = set.indices().partition(|index| up.contains(&index.0));
-            Links { connected, missing }
-        };
-        assert_eq!(need_more(&set, &links(&[0, 2])).unwrap(), "need 3, connected 2: missing v1, v3");
-        assert_eq!(need_more(&set, &links(&[0, 1, 2])), None);
+        let set = set();
+        assert_eq!(need_more(&set, &links(&set, &[0, 2])).unwrap(), "need 3, connected 2: missing v1, v3");
+        assert_eq!(need_more(&set, &links(&set, &[0, 1, 2])), None);
+    }
+
+    fn engine(active: bool, left: &[(u8, u64)]) -> EngineStatus {
+        EngineStatus {
+            epoch: Epoch(0),
+            view: View(2),
+            active,
+            primary: NodeIndex(2),
+            low: Height(0),
+            high: Height(128),
+            executed: Height(7),
+            certified: Height(7),
+            highest_slot: Sequence(9),
+            view_changes: left.iter().map(|(index, view)| (NodeIndex(*index), View(*view))).collect(),
+            view_timeout: Duration::from_secs(2),
+            standing: Ok(()),
+            peer_heights: Vec::new(),
+            state_diverged: None,
+            halted: None,
+        }
+    }
+
+    #[test]
+    fn a_node_between_two_views_says_who_has_left_and_how_long_it_waits() {
+        let words = |left: &[(u8, u64)]| waits_for_view(&engine(false, left), &set()).unwrap();
+        assert_eq!(
+            words(&[(0, 2), (3, 5)]),
+            "between two views: 3 have to leave for view 2 (so far: v0, v3 for view 5), then v2 has 2000 ms to open it"
+        );
+        assert!(words(&[]).contains("(so far: none yet)"));
+        let told = view_change(&engine(false, &[(3, 5)]), &set()).unwrap();
+        assert_eq!((told.need, told.timeout), (3, 2000));
+        assert_eq!(told.left, [LeftView { name: "v3".to_string(), view: View(5) }]);
+    }
+
+    #[test]
+    fn a_node_in_an_active_view_waits_for_none() {
+        // The engine forgets who left for a view when it opens; whatever it still holds is of no view to come.
+        let engine = engine(true, &[(1, 2)]);
+        assert_eq!((view_change(&engine, &set()), waits_for_view(&engine, &set())), (None, None));
     }
 }

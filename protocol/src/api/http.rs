@@ -40,6 +40,26 @@ pub struct PoolStatus {
     pub bytes: u64,
 }
 
+/// A validator that has left a view, as a node knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftView {
+    /// Its name.
+    pub name: String,
+    /// The view for which it has left.
+    pub view: View,
+}
+
+/// What a node between two views waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewChangeStatus {
+    /// Who has left for which view, in index order, this node included once its VIEW-CHANGE is durable.
+    pub left: Vec<LeftView>,
+    /// How many have to leave for the view before its primary can open it.
+    pub need: usize,
+    /// Milliseconds that the view may then take to open before the next one is tried.
+    pub timeout: u64,
+}
+
 /// `GET /v1/status`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusResponse {
@@ -53,7 +73,7 @@ pub struct StatusResponse {
     pub version: String,
     /// What it does.
     pub state: NodeState,
-    /// Why it does not take part, where it does not.
+    /// Why it does not take part, where it does not; while it is between two views, what it waits for.
     pub reason: Option<String>,
     /// Its last executed and durable block.
     pub height: Height,
@@ -67,6 +87,12 @@ pub struct StatusResponse {
     pub time: UnixMillis,
     /// Its view.
     pub view: View,
+    /// Whether it has entered the view; while not, it waits for its NEW-VIEW.
+    pub active: bool,
+    /// Name of the view's primary.
+    pub primary: String,
+    /// What it waits for, `null` while the view is active.
+    pub view_change: Option<ViewChangeStatus>,
     /// Its epoch.
     pub epoch: Epoch,
     /// Whether it is the primary of its view.

@@ -29,6 +29,8 @@ pub struct NodeShown {
     pub height: Option<u64>,
     /// Its view.
     pub view: Option<u64>,
+    /// Whether it has entered the view.
+    pub active: bool,
     /// Whether it is the primary of its view.
     pub is_primary: bool,
     /// The state root after its last block.
@@ -122,6 +124,7 @@ fn show(process: NodeProcess, status: Option<&StatusResponse>, error: Option<&st
         api: process.api,
         height: status.map(|status| status.height.get()),
         view: status.map(|status| status.view.get()),
+        active: status.is_some_and(|status| status.active),
         is_primary: status.is_some_and(|status| status.is_primary),
         state_root: status.map(|status| status.state_root.to_string()),
         voting: status.is_some_and(|status| status.voting),
@@ -155,6 +158,7 @@ fn row(node: &NodeShown, style: Style) -> [String; 8] {
     let state = if node.state == "active" { style.good(&node.state) } else { style.bad(&node.state) };
     let role = match (node.height, node.is_primary, node.voting) {
         (None, ..) => dash(),
+        (_, _, true) if !node.active => style.note("between views"),
         (_, true, _) => style.strong("primary"),
         (_, false, true) => "backup".to_owned(),
         (_, false, false) => style.note("does not vote"),
