@@ -154,6 +154,7 @@ impl Engine {
         if self.config.me == Some(index) {
             return;
         }
+        self.state.heard.insert(index);
         let status = status.body;
         let now = self.now;
         let least = self.config.status_interval / 2;

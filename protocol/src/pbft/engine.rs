@@ -68,6 +68,7 @@ impl Engine {
             progressed: false,
             pool_pending: false,
             view_timer: Timer::default(),
+            heard: BTreeSet::new(),
             recovering: true,
             low: durable.low,
             executed: durable.executed,

@@ -59,6 +59,8 @@ pub(super) struct State {
     pub pool_pending: bool,
     /// Rings when the current view, or the wait for its NEW-VIEW, has lasted for too long.
     pub view_timer: Timer,
+    /// Whose STATUS was heard since the start.
+    pub heard: BTreeSet<NodeIndex>,
     /// Whether what a restart found is still to be looked at again.
     pub recovering: bool,
     /// h: a multiple of K (or the boundary) whose block and certificate are durable here.

@@ -27,8 +27,10 @@ impl Engine {
         let runs = if !self.safety.is_voting() {
             false
         } else if self.state.active {
-            // Whoever is far behind cannot tell whether the primary is slow (5.6).
-            self.is_pending() && !self.is_far_behind()
+            // Whoever is far behind cannot tell whether the primary is slow (5.6), nor can one that has just started and
+            // has not heard a quorum yet: it would leave alone, and stay out of the view until others leave as well.
+            let has_heard_a_quorum = self.state.heard.len() + 1 >= self.config.validators.quorum();
+            self.is_pending() && !self.is_far_behind() && has_heard_a_quorum
         } else {
             // Fewer than a quorum may be wrong to leave; those who stay make progress without this replica (5.7).
             self.view_changes_from(self.state.view) >= self.config.validators.quorum()

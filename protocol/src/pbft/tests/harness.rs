@@ -133,9 +133,15 @@ impl Node {
             asks: Vec::new(),
             blocks: Vec::new(),
         };
+        node.hears_everybody();
         node.input(Input::Deadline);
         node.out.clear();
         node
+    }
+
+    /// As if everybody's STATUS had been heard.
+    pub(super) fn hears_everybody(&mut self) {
+        self.engine.state.heard = self.engine.config.validators.indices().collect();
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -207,6 +213,7 @@ impl Node {
         let executed = blocks.iter().map(|block| block.height).max().unwrap_or_default();
         let durable = Durable { records: Some(self.log.clone()), low: Height(0), proven: None, executed, blocks };
         self.engine = Engine::recover(config(self.n, me), key(me), durable, self.now);
+        self.hears_everybody();
         self.out.clear();
     }
 }

@@ -657,6 +657,7 @@ fn equal_histories_have_equal_fingerprints_at_any_clock() {
         Instant::from_micros(1 << 40),
     );
     late.now = Instant::from_micros(1 << 40);
+    late.hears_everybody();
     late.input(Input::Deadline);
     late.out.clear();
     for node in [&mut early, &mut late] {

@@ -138,6 +138,21 @@ fn an_idle_replica_never_leaves_its_view() {
     assert_eq!(view_of(&node), (0, true));
 }
 
+/// Found with real processes: of four that start together one may be ready a view timeout before the others.
+#[test]
+fn a_replica_that_has_not_heard_a_quorum_since_its_start_leaves_no_view() {
+    let durable = Durable { records: Some(Vec::new()), ..Durable::default() };
+    let engine = Engine::recover(config(4, 1), key(1), durable, crate::time::Instant::ORIGIN);
+    let mut node = Node { engine, ..Node::new(4, 1) };
+    node.input(pending());
+    node.hear(Message::Status(sign(0, status(0, true))));
+    node.pass(TIMEOUT * 3);
+    assert_eq!(view_of(&node), (0, true));
+    node.hear(Message::Status(sign(2, status(0, true))));
+    node.pass(TIMEOUT);
+    assert_eq!(view_of(&node), (1, false));
+}
+
 /// 5.6 (a): null and empty blocks are no progress, so an idle primary does not stay by proposing them.
 #[test]
 fn empty_blocks_do_not_keep_a_primary_in_office() {
