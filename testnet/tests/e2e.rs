@@ -92,6 +92,21 @@ fn four_nodes_agree_prove_lose_a_backup_and_go_on_after_down_and_up() {
 }
 
 #[test]
+fn a_transfer_right_after_the_primary_of_an_idle_net_died_is_applied_in_the_next_view() {
+    let net = Net::new();
+    net.testnet(&["up", "--detach"]).ok();
+    net.wait_equal(1, &[]);
+    assert_eq!(net.status()[0]["is_primary"], true);
+    net.testnet(&["kill", "v0"]).ok();
+    net.transfer("2").ok();
+    net.wait_equal(net.height(), &["v0"]);
+    assert_eq!(net.status()[1]["is_primary"], true);
+    net.testnet(&["start", "v0"]).ok();
+    net.wait_equal(net.height(), &[]);
+    assert_eq!(net.balances("bob"), ["1000002.00"; 4]);
+}
+
+#[test]
 fn seven_nodes_go_on_without_any_two() {
     let net = Net::new();
     let up = net.testnet(&["up", "--detach", "--nodes", "7"]).ok();
