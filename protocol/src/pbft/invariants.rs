@@ -34,7 +34,31 @@ impl Engine {
         require(state.early.keys().all(|height| *height > state.executed || *height == Height(0)), || {
             "early CHECKPOINTs are above the executed height".to_owned()
         })?;
-        require(state.early.len() as u64 <= 2 * self.config.window, || "early CHECKPOINTs are bounded".to_owned())
+        self.check_bounds()
+    }
+
+    /// Nothing that peers can make grow is beyond its bound (promise BM).
+    fn check_bounds(&self) -> Result<(), String> {
+        let state = &self.state;
+        let (n, window) = (self.config.validators.n(), usize::try_from(self.config.window).unwrap_or(usize::MAX));
+        let sizes = [
+            ("slots", state.slots.len(), 2 * window),
+            ("early CHECKPOINTs", state.early.len(), 2 * window),
+            ("blocks", state.blocks.len(), 4 * window),
+            ("synced blocks", state.synced.len(), window),
+            ("prepared certificates", state.prepared.len(), 2 * window),
+            ("contents", state.contents.len(), (n + 2) * 2 * window),
+            ("wanted contents", state.wanted.len(), (n + 2) * 2 * window),
+            ("contents looked at", state.held.len(), n * 2 * window),
+            ("proposals of the view before", state.left.len(), 2 * window),
+            ("VIEW-CHANGEs", state.view_changes.len(), n),
+            ("NEW-VIEWs that wait", state.candidates.len(), n),
+            ("peers", state.peers.len(), n),
+        ];
+        match sizes.into_iter().find(|(_, size, bound)| size > bound) {
+            Some((what, size, bound)) => Err(format!("{size} {what} are held, {bound} at most are allowed")),
+            None => Ok(()),
+        }
     }
 }
 

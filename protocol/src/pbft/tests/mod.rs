@@ -1,5 +1,6 @@
 //! The engine's rules, each with the attack that it stops.
 
+mod arbitrary;
 mod harness;
 mod normal;
 mod view_change;

@@ -683,7 +683,7 @@ fn any_ballot() -> impl Strategy<Value = Ballot> {
     })
 }
 
-fn any_message() -> impl Strategy<Value = Message> {
+pub(super) fn any_message() -> impl Strategy<Value = Message> {
     let signer = 0..4usize;
     prop_oneof![
         (signer.clone(), number(), 0..4u8).prop_map(|(i, n, b)| proposal(i, n, batch(b))),
