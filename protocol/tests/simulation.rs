@@ -99,6 +99,16 @@ fn a_thousand_worlds_keep_every_promise() {
     assert!(dull.is_none(), "a world with fewer than 100 transactions or 5 faults: {:?}", dull.map(|dull| dull.seed));
 }
 
+/// Seeds that once failed, with the size that was asked for. 2: a NEW-VIEW was shown before it was durable. 9942: what a node had said of its blocks was relayed after its
+/// disk was wiped, and the checker took that for a new promise.
+#[test]
+fn seeds_that_once_failed_pass() {
+    for (seed, n) in [(2, None), (9_942, Some(4))] {
+        let report = Plan::from_seed(seed, n).run_caught();
+        assert_eq!(report.outcome, Outcome::Pass, "seed {seed}, n {n:?}");
+    }
+}
+
 #[test]
 fn a_seed_gives_the_same_trace_twice() {
     for seed in 0..10 {

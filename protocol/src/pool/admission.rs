@@ -1,6 +1,7 @@
 //! Who gets in.
 
-use super::state::{Load, Place, Pool};
+use super::load::Load;
+use super::state::{Place, Pool};
 use crate::api::code::Code;
 use crate::document::{Body, SignedTransaction};
 use crate::id::NodeIndex;

@@ -1,6 +1,6 @@
 //! What the pool is told once.
 
-use super::state::Load;
+use super::load::Load;
 use crate::document::parameters::Parameters;
 use crate::limits;
 use crate::time::UnixMillis;

@@ -22,13 +22,15 @@
 //! it. What leaves otherwise than by execution is not missed either. And when a sender is found to be no member
 //! any more, batches accepted until then owe nothing: its skipped positions would look like room.
 
+use super::load::Load;
 use super::slab::Slot;
-use super::state::{Load, Pool};
+use super::state::Pool;
+use super::watch::{Fresh, ViewStart, Watch, Window};
 use crate::document::{Body, Outcome, Position};
-use crate::id::{Epoch, Sequence, TransactionId, View};
+use crate::id::{Sequence, TransactionId};
 use crate::time::{Instant, Now, UnixMillis};
 use quorate_crypto::key::PublicKey;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -88,19 +90,6 @@ impl fmt::Display for Unfair {
     }
 }
 
-/// A view as fairness sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ViewStart {
-    /// Which one.
-    pub view: (Epoch, View),
-    /// The current view timeout.
-    pub view_timeout: Duration,
-    /// n: the validators of the epoch.
-    pub validators: usize,
-    /// Whether this node judges the primary: it has a vote and is not the primary itself.
-    pub judges: bool,
-}
-
 /// A block that was executed here.
 #[derive(Clone, Copy, Debug)]
 pub struct ExecutedBlock<'a> {
@@ -120,42 +109,6 @@ impl ExecutedBlock<'_> {
         let is_settled = |position: &Position| !matches!(position.outcome, Outcome::Skipped(_));
         self.positions.iter().zip(self.bodies).filter(move |(position, _)| is_settled(position)).map(|(_, body)| body)
     }
-}
-
-/// A fresh batch that was accepted in this view.
-#[derive(Clone, Copy, Debug)]
-struct Fresh {
-    accepted: Instant,
-    view_timeout: Duration,
-    time: UnixMillis,
-}
-
-/// One window of (b).
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    until: Instant,
-    length: Duration,
-    /// How many positions it owes, at most one full batch.
-    expected: usize,
-    /// What is counted in `expected` arrived before this number and is valid until a time in between.
-    arrived_before: u64,
-    valid: (UnixMillis, UnixMillis),
-    /// How many of these left without being executed.
-    gone: usize,
-    settled: Load,
-}
-
-/// What is remembered of the primary's conduct in this view.
-#[derive(Clone, Debug)]
-pub(super) struct Watch {
-    start: ViewStart,
-    fresh: BTreeMap<Sequence, Fresh>,
-    window: Window,
-    /// Whether the window before fell short.
-    short: bool,
-    /// Arrivals of the claims that the present count of (d) is about.
-    overtaken: BTreeSet<u64>,
-    served: HashMap<PublicKey, usize>,
 }
 
 impl Pool {

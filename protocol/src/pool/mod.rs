@@ -44,17 +44,21 @@ mod config;
 mod fairness;
 #[cfg(test)]
 mod fairness_tests;
+mod load;
 mod order;
 mod repair;
 mod slab;
 mod state;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use admission::{Admitted, Door};
 pub use batch::BatchLimits;
 pub use claim::Claim;
 pub use config::PoolConfig;
-pub use fairness::{ExecutedBlock, Unfair, ViewStart};
+pub use fairness::{ExecutedBlock, Unfair};
+pub use load::Load;
 pub use repair::Summary;
-pub use state::{Load, Pool};
+pub use state::Pool;
+pub use watch::ViewStart;

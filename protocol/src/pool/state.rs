@@ -3,36 +3,16 @@
 use super::arrivals::Arrivals;
 use super::claimants::claimants;
 use super::config::PoolConfig;
-use super::fairness::Watch;
+use super::load::Load;
 use super::order::{FairOrder, Rank};
 use super::slab::{Slab, Slot};
+use super::watch::Watch;
 use crate::document::Body;
 use crate::executed::ExecutedIds;
 use crate::id::{Epoch, NodeIndex, Sequence, TransactionId, View};
 use crate::time::{Instant, UnixMillis};
 use quorate_crypto::key::PublicKey;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-/// How many transactions, and how many bytes of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Number of transactions.
-    pub count: usize,
-    /// Canonical bytes of these transactions.
-    pub bytes: usize,
-}
-
-impl Load {
-    pub(super) fn add(&mut self, bytes: usize) {
-        self.count += 1;
-        self.bytes += bytes;
-    }
-
-    pub(super) fn subtract(&mut self, bytes: usize) {
-        self.count -= 1;
-        self.bytes -= bytes;
-    }
-}
 
 /// Which of the bounds a transaction counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

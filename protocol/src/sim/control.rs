@@ -2,13 +2,14 @@
 
 use super::byzantine::{Behaviour, DeafToItself, Liar};
 use super::describe;
-use super::disk::{Disk, Unsynced};
+use super::disk::Disk;
 use super::event::Event;
 use super::flight::{Fate, InFlight};
 use super::invariants::Observation;
 use super::journal::Found;
 use super::network::Link;
 use super::node::Node;
+use super::unsynced::Unsynced;
 use super::world::World;
 use crate::api::code::Code;
 use crate::document::SignedTransaction;

@@ -1,8 +1,8 @@
 //! What goes wrong in a plan, as data.
 
 use super::byzantine::Lie;
-use super::disk::Unsynced;
 use super::storage_fault::StorageFault;
+use super::unsynced::Unsynced;
 use crate::id::NodeIndex;
 use std::time::Duration;
 

@@ -5,9 +5,9 @@
 //! everything that an honest client sent and that a correct node still has in its pool must be settled, all correct nodes
 //! must reach one certified height, and more transactions must go through, each within [`bound`].
 
-use super::disk::Unsynced;
 use super::network::Link;
 use super::payment::transfer;
+use super::unsynced::Unsynced;
 use super::workload::Workload;
 use super::world::World;
 use crate::document::SignedTransaction;

@@ -2,11 +2,11 @@
 
 use super::byzantine::Lie;
 use super::config::{WorldConfig, hasty_timeouts};
-use super::disk::Unsynced;
 use super::fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
 use super::network::Link;
 use super::random::Random;
 use super::storage_fault::{Place, StorageFault};
+use super::unsynced::Unsynced;
 use crate::document::Parameters;
 use crate::id::NodeIndex;
 use std::collections::BTreeSet;

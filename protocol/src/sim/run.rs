@@ -1,12 +1,12 @@
 //! From a plan to an outcome.
 
-use super::disk::Unsynced;
 use super::fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
 use super::invariants::{Promise, Violation};
 use super::liveness;
 use super::outcome::{Outcome, Report};
 use super::plan::Plan;
 use super::storage_fault::StorageFault;
+use super::unsynced::Unsynced;
 use super::workload::Workload;
 use super::world::World;
 use crate::id::NodeIndex;

@@ -1,6 +1,6 @@
 //! A chain store whose certificates vanish in a crash until they are synced, and whose reads and writes can fail.
 
-use super::disk::Unsynced;
+use super::unsynced::Unsynced;
 use crate::document::{AssetCode, Block, Certificate, Genesis, Header, Proof};
 use crate::id::{Height, TransactionId};
 use crate::pbft::evidence::Evidence;

@@ -24,11 +24,11 @@
 
 use super::config::WorldConfig;
 use super::describe;
-use super::disk::Unsynced;
 use super::flight::{Fate, InFlight};
 use super::genesis::usd;
 use super::network::Link;
 use super::payment::transfer;
+use super::unsynced::Unsynced;
 use super::world::World;
 use crate::id::{NodeIndex, Sequence};
 use crate::pbft::Message;

@@ -10,13 +10,15 @@ use crate::pbft::Message;
 use crate::replica::PeerMessage;
 use crate::store::Store;
 use quorate_crypto::{Digest, PublicKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What was promised to be durable, where.
 #[derive(Debug)]
 pub struct Durability {
     /// By key, since a CHECKPOINT may be relayed: whose statement it is says the signature.
     stated: BTreeMap<PublicKey, BTreeMap<Height, Digest>>,
+    /// Keys whose disks are no more: what they signed before may still be relayed.
+    wiped: BTreeSet<PublicKey>,
     keys: Vec<PublicKey>,
     certified: BTreeMap<Height, Digest>,
 }
@@ -26,7 +28,7 @@ impl Durability {
     #[must_use]
     pub fn new(genesis: &Genesis) -> Self {
         let keys = genesis.validators.members().iter().map(|validator| validator.consensus_key).collect();
-        Durability { stated: BTreeMap::new(), keys, certified: BTreeMap::new() }
+        Durability { stated: BTreeMap::new(), wiped: BTreeSet::new(), keys, certified: BTreeMap::new() }
     }
 
     fn check_disk(
@@ -52,7 +54,9 @@ impl Invariant for Durability {
     fn observe(&mut self, observation: Observation<'_>) -> Result<(), Violation> {
         match observation {
             Observation::Released { message: PeerMessage::Pbft(Message::Checkpoint(signed)), .. } => {
-                self.stated.entry(signed.signer).or_default().insert(signed.body.height, signed.body.header_hash);
+                if !self.wiped.contains(&signed.signer) {
+                    self.stated.entry(signed.signer).or_default().insert(signed.body.height, signed.body.header_hash);
+                }
                 Ok(())
             }
             Observation::Certified { height, header_hash, .. } => {
@@ -68,6 +72,7 @@ impl Invariant for Durability {
             // What it said of its blocks was true, and the disk that held them is no more.
             Observation::Wiped { key, .. } => {
                 self.stated.remove(&key);
+                self.wiped.insert(key);
                 Ok(())
             }
             // Liars may keep a chain going for ever, so that some are always ahead of others.
