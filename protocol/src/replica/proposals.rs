@@ -56,12 +56,22 @@ impl Proposals {
         self.last_time = self.last_time.max(time);
     }
 
-    /// A batch occupies a live slot.
+    /// A batch occupies a live slot, whatever stood there before: a commit certificate or another view may have brought
+    /// another one.
     pub fn place(&mut self, sequence: Sequence, batch: &Batch) {
+        self.clear(sequence);
         for id in batch.ids.iter() {
             self.placed.entry(*id).or_insert(sequence);
         }
         self.ids.insert(sequence, batch.ids.to_vec());
+    }
+
+    fn clear(&mut self, sequence: Sequence) {
+        for id in self.ids.remove(&sequence).unwrap_or_default() {
+            if self.placed.get(&id) == Some(&sequence) {
+                self.placed.remove(&id);
+            }
+        }
     }
 
     /// The pool has this many transactions that could be proposed.
@@ -96,13 +106,7 @@ impl Proposals {
         self.waiting.clear();
         self.ready_since = None;
         let dead: Vec<Sequence> = self.ids.keys().copied().filter(|n| !committed.contains(n)).collect();
-        for sequence in &dead {
-            for id in self.ids.remove(sequence).unwrap_or_default() {
-                if self.placed.get(&id) == Some(sequence) {
-                    self.placed.remove(&id);
-                }
-            }
-        }
+        dead.iter().for_each(|sequence| self.clear(*sequence));
         dead
     }
 
@@ -112,5 +116,28 @@ impl Proposals {
 
     pub fn hasten(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_crypto::hash::sha256;
+
+    fn batch(name: u8) -> Batch {
+        Batch { time: 0, ids: vec![TransactionId(sha256(&[name]))].try_into().unwrap() }
+    }
+
+    /// Simulation, seed 612: a twin's proposal stood where another batch was committed, the next view proposed that one
+    /// again, and the first one's transactions were refused everywhere else for ever.
+    #[test]
+    fn what_another_batch_displaces_stands_nowhere_any_more() {
+        let mut proposals = Proposals::new(Instant::ORIGIN);
+        proposals.place(Sequence(9), &batch(1));
+        proposals.enter_view(&[Sequence(9)]);
+        proposals.place(Sequence(9), &batch(2));
+        assert_eq!(proposals.placed.keys().copied().collect::<Vec<_>>(), batch(2).ids.to_vec());
+        proposals.executed(Sequence(9));
+        assert!(proposals.placed.is_empty() && proposals.ids.is_empty());
     }
 }
