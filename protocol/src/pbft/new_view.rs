@@ -251,6 +251,10 @@ impl Engine {
         let again: Vec<Signed<PrePrepare>> = opening.new_view.body.pre_prepares.to_vec();
         out.push(Output::Note(Note::OpenedView { view, proposed_again: again.len() }));
         out.push(Output::Entered { view, active: true, kept: Vec::new(), committed: Vec::new() });
+        if let Some(contradiction) = again.iter().find_map(|pre_prepare| self.contradiction(pre_prepare)) {
+            // Before anything of it is signed, what comes before the contradiction included.
+            return self.halt(contradiction, out);
+        }
         for pre_prepare in again {
             self.propose_again(pre_prepare, out);
         }
@@ -278,18 +282,21 @@ impl Engine {
         state.view_timer.stop();
     }
 
-    /// One proposal of O. Below the low watermark everything is final; what was executed must be what is proposed (3.6).
+    /// Why a proposal of O cannot be: another digest is final there (3.6). Below the low watermark nothing is remembered.
+    fn contradiction(&self, pre_prepare: &Signed<PrePrepare>) -> Option<String> {
+        let Ballot { sequence, digest, .. } = pre_prepare.body.0;
+        let other = self.final_digest(sequence).filter(|other| self.in_window(sequence) && *other != digest)?;
+        Some(format!(
+            "the new view proposes {digest} at sequence {sequence}, and {other} is final there: more than f validators lie. \
+             Nothing is signed from here on"
+        ))
+    }
+
+    /// One proposal of O.
     pub(super) fn propose_again(&mut self, pre_prepare: Signed<PrePrepare>, out: &mut Vec<Output>) {
         let Ballot { sequence, digest, .. } = pre_prepare.body.0;
-        if !self.in_window(sequence) || self.state.halted.is_some() {
+        if !self.in_window(sequence) {
             return;
-        }
-        if let Some(other) = self.final_digest(sequence).filter(|other| *other != digest) {
-            let reason = format!(
-                "the new view proposes {digest} at sequence {sequence}, and {other} is final there: more than f validators \
-                 lie. Nothing is signed from here on"
-            );
-            return self.halt(reason, out);
         }
         let content = self.known_content(sequence, &digest);
         let slot = self.slot(sequence);

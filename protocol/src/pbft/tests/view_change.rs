@@ -629,6 +629,20 @@ fn a_new_view_that_contradicts_what_was_executed_raises_the_alarm() {
     assert!(node.engine.status().halted.is_some());
 }
 
+/// 3.6: it signs nothing of that view, what stands before the contradiction included.
+#[test]
+fn nothing_of_a_new_view_is_signed_when_a_later_part_of_it_contradicts() {
+    let mut node = Node::new(4, 2);
+    node.hear(commit_certificate(&[0, 1, 3], 1, &batch(1)));
+    node.hear(commit_certificate(&[0, 1, 3], 2, &batch(2)));
+    node.settle();
+    let p = || vec![prepared(2, 0, 1, batch(1).digest()), prepared(2, 0, 2, null())];
+    let named = [0, 1, 3].map(|signer| view_change(signer, 1, p()));
+    hear_view_one(&mut node, &named, 1, &[batch(1).digest(), null()]);
+    assert!(node.engine.status().halted.is_some());
+    assert_eq!(prepares_in(&node.settle(), 2), []);
+}
+
 /// 3.6: what is executed is voted for again, so that those who lack it can commit it in the new view.
 #[test]
 fn a_replica_votes_again_for_what_it_has_executed() {
