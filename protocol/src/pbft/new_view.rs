@@ -100,7 +100,7 @@ impl Engine {
             if looked_at.is_some() {
                 continue;
             }
-            match self.known_content(sequence, &digest) {
+            match self.content(sequence, &digest) {
                 Some(content) => {
                     self.state.held.insert((sequence, digest), false);
                     self.state.contents.insert((sequence, digest), content.clone());
@@ -298,7 +298,7 @@ impl Engine {
         if !self.in_window(sequence) {
             return;
         }
-        let content = self.known_content(sequence, &digest);
+        let content = self.content(sequence, &digest);
         let slot = self.slot(sequence);
         slot.acceptance = Some(Acceptance { pre_prepare, content, stage: Stage::Checking });
         self.check_again(sequence, out);

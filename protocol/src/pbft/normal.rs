@@ -226,7 +226,7 @@ impl Engine {
         if self.state.prepared.get(&sequence).is_none_or(|held| held.pre_prepare.body.0.view < view) {
             self.state.prepared.insert(sequence, certificate.clone());
         }
-        if let Some(content) = self.known_content(sequence, &digest) {
+        if let Some(content) = self.content(sequence, &digest) {
             self.state.contents.insert((sequence, digest), content);
         }
     }

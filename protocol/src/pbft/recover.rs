@@ -92,7 +92,7 @@ impl Engine {
         for pre_prepare in again {
             let Ballot { sequence, digest, .. } = pre_prepare.body.0;
             if self.in_window(sequence) {
-                let content = self.known_content(sequence, &digest);
+                let content = self.content(sequence, &digest);
                 self.slot(sequence).acceptance = Some(Acceptance { pre_prepare, content, stage: Stage::Checking });
             }
         }

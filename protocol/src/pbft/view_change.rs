@@ -7,13 +7,13 @@ use quorate_crypto::{hash::Digest, signed::Signed};
 use super::{
     engine::Engine,
     evidence::Evidence,
-    message::{Content, Message, ViewChange, view_change_name},
+    message::{CertifiedCheckpoint, Content, Message, ViewChange, view_change_name},
     output::{Note, Output},
     record::Record,
     slot::Stage,
     state::{HeldViewChange, Pending},
 };
-use crate::id::{Height, Sequence, View};
+use crate::id::{Height, NodeIndex, Sequence, View};
 
 impl Engine {
     /// How long the current view may go without progress, or its NEW-VIEW may take: doubled for each view that failed.
@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// One VIEW-CHANGE for each validator is kept, that of the highest view (5.7); of one view the first.
-    fn keep_view_change(&mut self, index: crate::id::NodeIndex, new: HeldViewChange, out: &mut Vec<Output>) {
+    fn keep_view_change(&mut self, index: NodeIndex, new: HeldViewChange, out: &mut Vec<Output>) {
         let before = self.state.view_changes.get(&index);
         match before.map(|held| (held.signed.body.view.cmp(&new.signed.body.view), held.name == new.name)) {
             Some((std::cmp::Ordering::Greater, _)) | Some((std::cmp::Ordering::Equal, true)) => {}
@@ -230,7 +230,7 @@ impl Engine {
     }
 
     /// Somebody proved a watermark: nothing at or below it needs a prepared certificate any more (5.1).
-    pub(super) fn learn_watermark(&mut self, certified: Option<&super::message::CertifiedCheckpoint>) {
+    pub(super) fn learn_watermark(&mut self, certified: Option<&CertifiedCheckpoint>) {
         let Some(certified) = certified else { return };
         let height = certified.checkpoint.height;
         if height > self.proven_height() && height.0.is_multiple_of(self.config.checkpoint_interval) {
@@ -240,7 +240,7 @@ impl Engine {
     }
 
     /// What a digest at a sequence stands for, if it is known here.
-    pub(super) fn known_content(&self, sequence: Sequence, digest: &Digest) -> Option<Content> {
+    pub fn content(&self, sequence: Sequence, digest: &Digest) -> Option<Content> {
         if *digest == Content::Null.digest() {
             return Some(Content::Null);
         }
@@ -252,17 +252,12 @@ impl Engine {
         kept.or(accepted.and_then(|a| a.content.as_ref())).or(committed).cloned()
     }
 
-    /// What a digest at a sequence stands for, for a peer that asks.
-    pub fn content(&self, sequence: Sequence, digest: &Digest) -> Option<Content> {
-        self.known_content(sequence, digest)
-    }
-
     /// A VIEW-CHANGE by its name, for a peer that asks.
     pub fn view_change(&self, name: &Digest) -> Option<Signed<ViewChange>> {
         let of_opening = self.state.opening.as_ref().and_then(|opening| opening.view_changes.get(name));
         let of_candidates =
-            self.state.candidates.values().filter_map(|candidate| candidate.view_changes.get(name)?.as_ref());
+            self.state.candidates.values().find_map(|candidate| candidate.view_changes.get(name)?.as_ref());
         let held = self.state.view_changes.values().find(|held| held.name == *name).map(|held| &held.signed);
-        held.or_else(|| of_candidates.into_iter().next()).or(of_opening).cloned()
+        held.or(of_candidates).or(of_opening).cloned()
     }
 }
