@@ -1,4 +1,4 @@
-//! A thousand worlds: random clusters, networks, crashes, disks, clocks, liars and loads; no promise is broken, and
+//! A thousand worlds and some fresh ones: random clusters, networks, crashes, disks, clocks, liars and loads; no promise is broken, and
 //! everything is settled in time.
 //!
 //! `QUORATE_SEEDS=FIRST..LAST` runs other seeds than the first thousand; `QUORATE_SEED=N` runs one, and tells its story:
@@ -7,9 +7,15 @@
 
 use quorate_protocol::sim::legend::condensed;
 use quorate_protocol::sim::{Outcome, Plan, Report, legend, shrink};
+use std::collections::hash_map::RandomState;
 use std::fmt::Write as _;
+use std::hash::BuildHasher as _;
 use std::io::Write as _;
+use std::ops::Range;
 use std::time::Instant;
+
+/// How many seeds that nobody has run before each run of the tests adds.
+const FRESH: u64 = 200;
 
 /// How many plans are tried to make a failing one shorter.
 const SHRINK_TRIES: usize = 300;
@@ -18,11 +24,11 @@ const SHRINK_TRIES: usize = 300;
 const FAILURES_SHOWN: usize = 30;
 
 /// Runs every other seed of a range, from its first or second on. A panic is an outcome, too.
-fn run_half(seeds: std::ops::Range<u64>, half: u64) -> Vec<Report> {
+fn run_half(seeds: Range<u64>, half: u64) -> Vec<Report> {
     seeds.filter(|seed| seed % 2 == half).map(|seed| Plan::from_seed(seed, None).run_caught()).collect()
 }
 
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("QUORATE_SEEDS") else { return 0..1_000 };
     let (first, last) = text.split_once("..").expect("QUORATE_SEEDS is FIRST..LAST");
     first.parse().expect("a number")..last.parse().expect("a number")
@@ -62,12 +68,9 @@ fn tell_failures(reports: &[Report]) -> String {
     text
 }
 
-#[test]
-fn a_thousand_worlds_keep_every_promise() {
-    if let Ok(seed) = std::env::var("QUORATE_SEED") {
-        return tell(seed.parse().expect("QUORATE_SEED is a number"));
-    }
-    let (seeds, begun) = (seeds(), Instant::now());
+/// Runs seeds on two cores, tells their figures, and fails with the shortest story of the first that fails.
+fn all_pass(seeds: Range<u64>) {
+    let begun = Instant::now();
     let mut reports: Vec<Report> = std::thread::scope(|scope| {
         let halves = [0, 1].map(|half| {
             let seeds = seeds.clone();
@@ -79,12 +82,12 @@ fn a_thousand_worlds_keep_every_promise() {
     reports.sort_by_key(|report| report.seed);
     let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
     let passed = reports.iter().filter(|report| report.outcome == Outcome::Pass).count();
-    // Past the test harness's capture: a run that passes tells its figures, too.
-    writeln!(
-        std::io::stdout().lock(),
-        "{passed} of {} seeds pass: {:.0} seeds per minute; {} transactions in {} blocks, {} faults, {} lies dropped at \
-         the edge, {} views, {} lines of trace",
+    print_past_capture(&format!(
+        "{passed} of {} seeds pass ({}..{}): {:.0} seeds per minute; {} transactions in {} blocks, {} faults, {} lies \
+         dropped at the edge, {} views, {} lines of trace",
         reports.len(),
+        seeds.start,
+        seeds.end,
         reports.len() as f64 / minutes,
         sum(|report| report.executed as u64),
         sum(|report| report.height),
@@ -92,11 +95,33 @@ fn a_thousand_worlds_keep_every_promise() {
         sum(|report| report.dropped),
         sum(|report| report.view),
         sum(|report| report.lines),
-    )
-    .expect("stdout takes a line");
+    ));
     assert!(passed == reports.len(), "{}", tell_failures(&reports));
     let dull = reports.iter().find(|report| report.executed < 100 || report.faults < 5);
     assert!(dull.is_none(), "a world with fewer than 100 transactions or 5 faults: {:?}", dull.map(|dull| dull.seed));
+}
+
+/// A run that passes tells its figures, too: the test harness shows what is printed only of those that fail.
+fn print_past_capture(line: &str) {
+    writeln!(std::io::stdout().lock(), "{line}").expect("stdout takes a line");
+}
+
+#[test]
+fn a_thousand_worlds_keep_every_promise() {
+    match std::env::var("QUORATE_SEED") {
+        Ok(seed) => tell(seed.parse().expect("QUORATE_SEED is a number")),
+        Err(_) => all_pass(seeds()),
+    }
+}
+
+/// Seeds that nobody has run before, so that every run of the tests looks at worlds of its own. The seeds are printed
+/// before they run.
+#[test]
+fn fresh_worlds_keep_every_promise() {
+    // The hasher's keys are what the standard library has of randomness.
+    let first = RandomState::new().hash_one("fresh worlds") >> 16;
+    print_past_capture(&format!("fresh seeds: QUORATE_SEEDS={first}..{}", first + FRESH));
+    all_pass(first..first + FRESH);
 }
 
 /// Seeds that once failed, with the size that was asked for. 2: a NEW-VIEW was shown before it was durable. 612: what

@@ -2,6 +2,7 @@
 
 pub mod code;
 pub mod envelope;
+pub mod event;
 pub mod evidence;
 pub mod http;
 pub mod problem;
