@@ -126,10 +126,11 @@ fn fresh_worlds_keep_every_promise() {
 
 /// Seeds that once failed, with the size that was asked for. 2: a NEW-VIEW was shown before it was durable. 612: what
 /// stood at a place before another batch was committed there was refused elsewhere for ever. 9942: what a node had said of its blocks was relayed after its
-/// disk was wiped, and the checker took that for a new promise.
+/// disk was wiped, and the checker took that for a new promise. 973: a journal lost its last record in both places, one after
+/// the other, and the checker went on to count on that node.
 #[test]
 fn seeds_that_once_failed_pass() {
-    for (seed, n) in [(2, None), (612, None), (9_942, Some(4))] {
+    for (seed, n) in [(2, None), (612, None), (9_942, Some(4)), (973, Some(7))] {
         let report = Plan::from_seed(seed, n).run_caught();
         assert_eq!(report.outcome, Outcome::Pass, "seed {seed}, n {n:?}");
     }

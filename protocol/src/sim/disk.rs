@@ -72,8 +72,10 @@ impl Disk {
         self.journal.lose();
     }
 
-    pub(super) fn damage_journal(&mut self, before_last: usize, place: Place) {
+    /// Says whether the journal's end looks like a tear now.
+    pub(super) fn damage_journal(&mut self, before_last: usize, place: Place) -> bool {
         self.journal.damage(before_last, place);
+        self.journal.looks_torn()
     }
 
     /// From here on every write fails, or none does.

@@ -72,6 +72,11 @@ impl Journal {
         *records = kept.into_iter().chain(carried).collect();
     }
 
+    /// Whether its end looks like a tear, which a start cuts off as never acknowledged.
+    pub fn looks_torn(&self) -> bool {
+        self.records.iter().flatten().last().is_some_and(|last| !last.is_good && !last.is_copy_good)
+    }
+
     /// Damages the record that stands so many before the last one; the oldest one where there are fewer.
     pub fn damage(&mut self, before_last: usize, place: Place) {
         let Some(records) = &mut self.records else { return };
@@ -148,10 +153,24 @@ mod tests {
     fn only_at_the_very_end_is_double_damage_a_torn_tail() {
         let mut torn = journal(3);
         torn.damage(0, Place::Both);
+        assert!(torn.looks_torn());
         assert_eq!(open(torn), Ok(vec![entry(1), entry(2)]));
         let mut holed = journal(3);
         holed.damage(1, Place::Both);
+        assert!(!holed.looks_torn());
         assert!(open(holed).is_err());
+    }
+
+    #[test]
+    fn double_damage_may_come_one_after_the_other_and_from_afar() {
+        let mut twice = journal(3);
+        twice.damage(0, Place::Journal);
+        assert!(!twice.looks_torn());
+        twice.damage(0, Place::Copy);
+        assert!(twice.looks_torn());
+        let mut short = journal(1);
+        short.damage(3, Place::Both);
+        assert!(short.looks_torn());
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::store::{MemoryStore, Store, StoreError};
 /// What a disk does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageFault {
-    /// A record of the vote journal is damaged. Both places of the very last record look like a tear: that vote is
-    /// forgotten, so the node counts as lying from then on.
+    /// A record of the vote journal is damaged. Both places of the very last record, be it one after the other, look like
+    /// a tear: that vote is forgotten, so the node counts as lying from then on.
     Journal {
         /// How many records stand behind it.
         before_last: usize,
@@ -65,8 +65,7 @@ impl World {
         held.standing.may_halt = true;
         match fault {
             StorageFault::Journal { before_last, place } => {
-                held.disk.damage_journal(before_last, place);
-                if before_last == 0 && place == Place::Both {
+                if held.disk.damage_journal(before_last, place) {
                     self.distrust(node);
                 }
             }
