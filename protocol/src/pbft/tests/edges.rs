@@ -187,6 +187,17 @@ fn the_wait_for_a_new_view_ends_where_some_of_a_quorum_have_gone_further() {
     assert_eq!(view_of(&node), (2, false));
 }
 
+/// 5.7: one fewer than a quorum may all be wrong to leave.
+#[test]
+fn the_wait_for_a_new_view_has_no_end_before_a_quorum_has_left() {
+    let mut node = Node::new(4, 2);
+    node.input(unfair());
+    node.settle();
+    hear_view_changes(&mut node, 1, &[0], &[]);
+    node.pass(TIMEOUT * 100);
+    assert_eq!(view_of(&node), (1, false));
+}
+
 // ---- which messages of a view change count (5.3, 5.4, 5.7)
 
 #[test]
@@ -213,14 +224,17 @@ fn a_new_view_that_came_before_its_view_changes_opens_the_view_when_they_have_co
 }
 
 #[test]
-fn a_new_view_that_can_never_be_judged_masks_no_later_one_of_its_primary() {
-    let mut node = Node::new(4, 2);
+fn of_the_new_views_of_one_primary_the_highest_is_judged_in_whatever_order_they_come() {
     let lost = [0, 1, 3].map(|signer| view_change(signer, 1, vec![super::view_change::prepared(2, 0, 1, null())]));
-    node.hear(new_view(1, 1, &lost, 1, &[null()]));
     let named = [0, 1, 3].map(|signer| view_change(signer, 5, Vec::new()));
-    node.hear(new_view(1, 5, &named, 1, &[]));
-    named.iter().for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
-    assert_eq!(view_of(&node), (5, true));
+    let never_judged = new_view(1, 1, &lost, 1, &[null()]);
+    let good = new_view(1, 5, &named, 1, &[]);
+    for new_views in [[&never_judged, &good], [&good, &never_judged]] {
+        let mut node = Node::new(4, 2);
+        new_views.into_iter().for_each(|new_view| node.hear(new_view.clone()));
+        named.iter().for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
+        assert_eq!(view_of(&node), (5, true));
+    }
 }
 
 /// 3.4, 5.4: its own VIEW-CHANGE is durable and among those that its NEW-VIEW names, so that what it prepared is in O wherever
@@ -264,6 +278,17 @@ fn a_primary_looks_anew_at_what_was_prepared_in_each_of_its_views() {
     node.settle();
     assert_eq!(node.engine.content(Sequence(1), &digest(1)), None, "it was not prepared here, and is gone");
     assert_eq!(view_of(&node), (5, false));
+}
+
+/// 5.4: what is executed here is held, though the log no longer has it and a laggard still names it.
+#[test]
+fn a_primary_that_has_executed_what_was_prepared_opens_its_view_at_once() {
+    let mut node = Node::new(4, 1);
+    executes(&mut node, 1..=K);
+    trimmed(&mut node);
+    hear_view_changes(&mut node, 1, &[0, 2], &[(1, 0, 1, digest(1))]);
+    node.settle();
+    assert_eq!(view_of(&node), (1, true));
 }
 
 /// 5.4: the blocks below min-s are not here, so their ids are unknown, and a fresh batch might hold them again.
