@@ -347,7 +347,7 @@ fn busy_idler() {
     });
 }
 
-/// One transaction of a friend in each 0.9 of a view timeout, while those of others wait: the claims of others are owed,
+/// One transaction of a friend in each 0.6 of a view timeout, while those of others wait: the claims of others are owed,
 /// and the primary is replaced. LV.
 #[test]
 fn drip() {

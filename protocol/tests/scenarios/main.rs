@@ -9,6 +9,7 @@ mod byzantine_client;
 mod byzantine_primary;
 mod clock;
 mod crash;
+mod fairness;
 mod liars;
 mod moments;
 mod network;

@@ -339,6 +339,36 @@ fn commit_known_to_one() {
     });
 }
 
+/// A backup alone hears the COMMITs of a batch, the PREPAREs never, so that it has no vote of its own to give; it executes
+/// the batch and starts again, one of those who had voted dies for good. Two COMMITs are left, no f + 1 are ahead, and nobody
+/// asks for blocks: the COMMIT-CERTIFICATE in its answer to STATUS brings the others the block, and the primary, which did
+/// nothing wrong, stays in office.
+#[test]
+fn a_commit_certificate_saves_the_primary_its_view() {
+    for_seeds(24, |seed| {
+        let mut stage = Stage::new(4, seed);
+        let knows = [V1, V2, V3][seed as usize % 3];
+        let dies = [V1, V2, V3][(seed as usize + 1 + seed as usize / 3 % 2) % 3];
+        let tap = stage.lose(move |flight| {
+            let is_commit = is_vote(flight.message, Vote::Commit) || is_certificate(flight.message);
+            let is_for_others = is_commit && (flight.to != knows || flight.from == knows);
+            is_for_others || (is_vote(flight.message, Vote::Prepare) && flight.to == knows)
+        });
+        let id = stage.pay(V0);
+        stage.must_reach(ms(200), "one commits", |world| world.height(knows) == Height(1));
+        assert_eq!(said(&stage.world, knows, Vote::Commit).len(), 0, "seed {seed}: it votes for nothing that it knows");
+        stage.world.crash(dies, unsynced(seed));
+        stage.world.give_up(dies);
+        stage.world.crash(knows, Unsynced::Lost);
+        tap.close();
+        stage.world.restart(knows);
+        let is_known = |world: &World| world.correct().into_iter().all(|node| world.executed(node, &id).is_some());
+        stage.must_reach(ms(200), "all execute", is_known);
+        assert_eq!(stage.view(), 0, "seed {seed}");
+        stage.must_settle();
+    });
+}
+
 /// For a few rounds messages are dropped at random, each kind from each to each by its own draw, and then nothing is said
 /// by any client: LV.
 #[test]

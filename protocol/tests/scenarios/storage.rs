@@ -238,6 +238,36 @@ fn must_stop_signing(fault: StorageFault, why: &str) {
     });
 }
 
+/// A primary's proposal is its first write that fails: it never leaves, and the node says at once why it signs nothing. Of a
+/// proposal that had left nobody would know after the crash, and another one would follow at the same place. PR.
+#[test]
+fn a_vote_whose_record_was_not_written_never_leaves() {
+    for_seeds(SEEDS, |seed| {
+        let mut stage = Stage::new(4, seed);
+        stage.pay_many(seed as usize % 4, &ALL);
+        stage.must_settle_within(ms(2_000));
+        let fault = [StorageFault::WritesFail, StorageFault::Full][seed as usize % 2];
+        let before = distinct_votes(&stage.world, V0);
+        stage.world.damage(V0, fault);
+        stage.pay(V0);
+        stage.world.run_for(ms(2 + seed));
+        let reason = stage.world.halted(V0).map(ToOwned::to_owned);
+        let after = distinct_votes(&stage.world, V0);
+        stage.world.crash(V0, shared_unsynced(seed));
+        stage.world.repair(V0);
+        stage.world.restart(V0);
+        // At once, before anybody can tell it what it said.
+        stage.pay(V0);
+        stage.world.run_for(ms(20));
+        stage.must_keep_promises();
+        assert!(reason.as_ref().is_some_and(|reason| reason.starts_with("the vote journal failed")), "{reason:?}");
+        assert_eq!(after, before, "seed {seed}: it signed nothing");
+        assert_eq!(stage.world.amnesia(V0), None, "seed {seed}");
+        stage.must_settle();
+        must_be_executed_once(&stage);
+    });
+}
+
 /// A node starts on a disk that can only be read: it serves what it has, and signs nothing. NC PR.
 #[test]
 fn read_only() {

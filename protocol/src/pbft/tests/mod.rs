@@ -1,6 +1,7 @@
 //! The engine's rules, each with the attack that it stops.
 
 mod arbitrary;
+mod edges;
 mod harness;
 mod normal;
 mod view_change;

@@ -76,7 +76,7 @@ fn a_vote_leaves_only_with_its_record() {
     assert!(released, "the PREPARE waits in its record's release");
 }
 
-fn empty_status() -> Status {
+pub(super) fn empty_status() -> Status {
     Status {
         epoch: Epoch(0),
         view: View(0),
@@ -107,7 +107,7 @@ fn the_own_vote_counts_only_when_durable() {
     assert_eq!(commits(&node), 1);
 }
 
-fn is_commit_record(output: &Output) -> bool {
+pub(super) fn is_commit_record(output: &Output) -> bool {
     matches!(output, Output::Persist { record: Record::Prepared { .. }, .. })
 }
 
@@ -264,7 +264,7 @@ fn a_restarted_backup_repeats_its_vote_and_casts_no_other() {
     assert_eq!(votes_of(&node.settle()), before, "the same bytes go out again");
 }
 
-fn votes_of(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Message> {
+pub(super) fn votes_of(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Message> {
     let votes =
         sent.iter().map(|(_, message)| message).filter(|m| matches!(m, Message::Prepare(_) | Message::Commit(_)));
     votes.cloned().collect()
@@ -286,7 +286,7 @@ fn a_restarted_primary_goes_on_after_its_last_proposal() {
 }
 
 /// The block of `batch(1)` at height 1, durable and without a certificate.
-fn first_block() -> DurableBlock {
+pub(super) fn first_block() -> DurableBlock {
     let content = Content::Batch(batch(1));
     let Message::CommitCertificate(commits) = commit_certificate(&[0, 1, 2], 1, &batch(1)) else { unreachable!() };
     DurableBlock {
@@ -335,6 +335,30 @@ fn lost_votes_come_back_by_status() {
     for node in &cluster.nodes {
         assert_eq!(node.engine.status().certified, Height(1));
     }
+}
+
+/// 4.1, 4.2: the only replica that holds a block has no votes for it any more, only their certificate. Until f + 1 are ahead
+/// nobody asks for blocks; without this answer the others would end the view.
+#[test]
+fn a_laggard_of_any_view_is_sent_the_commit_certificate_and_nothing_else_of_the_slot() {
+    for (view, active) in [(0, true), (0, false), (3, false), (3, true)] {
+        let mut node = Node::new(4, 1);
+        node.restart(1, vec![first_block()]);
+        node.hear(Message::Status(sign(2, Status { view: View(view), active, ..empty_status() })));
+        let sent = node.settle();
+        let of_slot: Vec<_> = sent
+            .iter()
+            .filter(|(to, message)| *to == Some(NodeIndex(2)) && !matches!(message, Message::Status(_)))
+            .map(|(_, message)| message)
+            .collect();
+        let Some(expected) = first_block().commits else { unreachable!() };
+        assert_eq!(of_slot, [&Message::CommitCertificate(expected)], "view {view}, active {active}");
+    }
+    let mut node = Node::new(4, 1);
+    node.restart(1, vec![first_block()]);
+    node.hear(Message::Status(sign(2, Status { executed: Height(1), ..empty_status() })));
+    let again = node.settle().into_iter().any(|(_, message)| matches!(message, Message::CommitCertificate(_)));
+    assert!(!again, "who has executed it is sent none");
 }
 
 /// backup_kept_in_the_dark: it never hears the primary, and catches up by a certificate.

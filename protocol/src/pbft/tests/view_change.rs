@@ -20,29 +20,29 @@ use crate::{
     id::{Epoch, Height, NodeIndex, Sequence, View},
 };
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-fn ballot_in(view: u64, sequence: u64, digest: Digest) -> Ballot {
+pub(super) fn ballot_in(view: u64, sequence: u64, digest: Digest) -> Ballot {
     Ballot { view: View(view), ..ballot(sequence, digest) }
 }
 
-fn pending() -> Input {
+pub(super) fn pending() -> Input {
     Input::Demand { pending: true, unfair: None }
 }
 
 /// A prepared certificate of n = 4 replicas without `me`: the view's primary proposed, two other backups prepared.
-fn prepared(me: usize, view: u64, sequence: u64, digest: Digest) -> PreparedCertificate {
+pub(super) fn prepared(me: usize, view: u64, sequence: u64, digest: Digest) -> PreparedCertificate {
     let at = ballot_in(view, sequence, digest);
     let primary = (view % 4) as usize;
     let backups: Vec<_> = (0..4).filter(|i| *i != primary && *i != me).take(2).map(|i| sign(i, Prepare(at))).collect();
     PreparedCertificate { pre_prepare: sign(primary, PrePrepare(at)), prepares: backups.try_into().unwrap() }
 }
 
-fn view_change(signer: usize, view: u64, prepared: Vec<PreparedCertificate>) -> Signed<ViewChange> {
+pub(super) fn view_change(signer: usize, view: u64, prepared: Vec<PreparedCertificate>) -> Signed<ViewChange> {
     view_change_from(signer, view, None, prepared)
 }
 
-fn view_change_from(
+pub(super) fn view_change_from(
     signer: usize,
     view: u64,
     low: Option<CertifiedCheckpoint>,
@@ -52,7 +52,13 @@ fn view_change_from(
 }
 
 /// What a primary would send: `digests` from sequence `first` on.
-fn new_view(signer: usize, view: u64, named: &[Signed<ViewChange>], first: u64, digests: &[Digest]) -> Message {
+pub(super) fn new_view(
+    signer: usize,
+    view: u64,
+    named: &[Signed<ViewChange>],
+    first: u64,
+    digests: &[Digest],
+) -> Message {
     let mut names: Vec<Digest> = named.iter().map(view_change_name).collect();
     names.sort_unstable();
     let proposals: Vec<_> =
@@ -68,7 +74,7 @@ fn new_view(signer: usize, view: u64, named: &[Signed<ViewChange>], first: u64, 
     ))
 }
 
-fn certified(height: u64) -> CertifiedCheckpoint {
+pub(super) fn certified(height: u64) -> CertifiedCheckpoint {
     let content = Content::Batch(batch(u8::try_from(height).unwrap()));
     let checkpoint =
         Checkpoint { epoch: Epoch(0), height: Height(height), header_hash: header_hash(Height(height), &content) };
@@ -76,16 +82,16 @@ fn certified(height: u64) -> CertifiedCheckpoint {
     CertifiedCheckpoint { checkpoint, certificate: Certificate { signatures: signatures.try_into().unwrap() } }
 }
 
-fn null() -> Digest {
+pub(super) fn null() -> Digest {
     Content::Null.digest()
 }
 
-fn view_of(node: &Node) -> (u64, bool) {
+pub(super) fn view_of(node: &Node) -> (u64, bool) {
     let status = node.engine.status();
     (status.view.0, status.active)
 }
 
-fn view_changes_in(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Signed<ViewChange>> {
+pub(super) fn view_changes_in(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Signed<ViewChange>> {
     let of = |message: &Message| match message {
         Message::ViewChange(signed) => Some(signed.clone()),
         _ => None,
@@ -94,7 +100,7 @@ fn view_changes_in(sent: &[(Option<NodeIndex>, Message)]) -> Vec<Signed<ViewChan
 }
 
 /// Digests that a node votes for with PREPARE, by sequence.
-fn prepares_in(sent: &[(Option<NodeIndex>, Message)], own: usize) -> Vec<(u64, Digest)> {
+pub(super) fn prepares_in(sent: &[(Option<NodeIndex>, Message)], own: usize) -> Vec<(u64, Digest)> {
     let own = key(own).public_key();
     let of = |message: &Message| match message {
         Message::Prepare(vote) if vote.signer == own => Some((vote.body.0.sequence.0, vote.body.0.digest)),
@@ -104,7 +110,7 @@ fn prepares_in(sent: &[(Option<NodeIndex>, Message)], own: usize) -> Vec<(u64, D
 }
 
 /// A backup that has just entered view 1 by this NEW-VIEW of replica 1.
-fn hear_view_one(node: &mut Node, named: &[Signed<ViewChange>], first: u64, digests: &[Digest]) {
+pub(super) fn hear_view_one(node: &mut Node, named: &[Signed<ViewChange>], first: u64, digests: &[Digest]) {
     for signed in named {
         node.hear(Message::ViewChange(signed.clone()));
     }

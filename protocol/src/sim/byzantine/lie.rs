@@ -55,7 +55,7 @@ lies! {
     PoisonedBatch => |_| Box::new(PoisonedBatch::default()),
     /// Empty batches while others wait.
     Idler => |parameters| Box::new(BusyIdler::idler(view_timeout(parameters) / 4)),
-    /// One transaction of a friend in 0.9 of a view timeout.
+    /// One transaction of a friend in 0.6 of a view timeout.
     Drip => |parameters| Box::new(BusyIdler::drip(view_timeout(parameters))),
     /// A PREPARE of the primary.
     PrimaryPrepares => |_| Box::new(PrimaryPrepares),
