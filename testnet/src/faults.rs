@@ -127,7 +127,7 @@ impl Faults {
     /// Notes a fault that is in force from now on; one of the same kind and target is replaced.
     pub fn begin(&self, kind: FaultKind, target: &str, what: &str, undo: &str) -> Said {
         self.insert(kind, target, what, undo, Effect::None);
-        Said { what: format!("{target} {what}"), undo: Some(self.command(undo)), notes: Vec::new() }
+        Said { what: format!("{target}: {what}"), undo: Some(self.command(undo)), notes: Vec::new() }
     }
 
     /// Notes that a fault has ended. Returns whether there was one.
@@ -171,8 +171,7 @@ impl Faults {
     fn insert(&self, kind: FaultKind, target: &str, what: &str, undo: &str, effect: Effect) {
         let mut in_force = self.lock();
         let since = self.timeline.note(&kind.to_string(), target, what);
-        let fault =
-            Fault { kind, target: target.to_owned(), what: what.to_owned(), undo: self.command(undo), since };
+        let fault = Fault { kind, target: target.to_owned(), what: what.to_owned(), undo: self.command(undo), since };
         in_force.retain(|entry| entry.fault.kind != kind || entry.fault.target != target);
         in_force.push(InForce { fault, effect });
         self.apply(&in_force);
@@ -232,7 +231,11 @@ impl Faults {
         let what = describe(&conditions);
         let undo = format!("delay {target} --latency 0ms");
         self.insert(FaultKind::Delay, target, &what, &undo, Effect::Slow(pairs, conditions));
-        Ok(Said { what: format!("delay {target}: {what}, each way"), undo: Some(self.command(&undo)), notes: Vec::new() })
+        Ok(Said {
+            what: format!("delay {target}: {what}, each way"),
+            undo: Some(self.command(&undo)),
+            notes: Vec::new(),
+        })
     }
 
     fn undelay(&self, target: &str, pairs: &BTreeSet<(usize, usize)>) -> Result<Said, Failure> {
@@ -305,7 +308,9 @@ fn conditions(in_force: &[InForce], from: usize, to: usize) -> Conditions {
     let mut state = Conditions::default();
     for entry in in_force {
         match &entry.effect {
-            Effect::Slow(pairs, slow) if pairs.contains(&(from, to)) => state = Conditions { held: state.held, ..*slow },
+            Effect::Slow(pairs, slow) if pairs.contains(&(from, to)) => {
+                state = Conditions { held: state.held, ..*slow }
+            }
             Effect::Cut(pairs) if pairs.contains(&(from, to)) => state.held = true,
             _ => {}
         }
@@ -370,7 +375,7 @@ mod tests {
         let at = |link: &str, held, ms| (link.to_owned(), held, ms);
         assert_eq!(shown(&faults), [at("v0>v1", true, 70), at("v1>v0", false, 70), at("v2>v1", true, 0)]);
         assert_eq!(faults.in_force().len(), 3);
-        faults.begin(FaultKind::Pause, "v3", "is paused", "resume v3");
+        faults.begin(FaultKind::Pause, "v3", "paused", "resume v3");
         let healed = ask(&faults, Request::Heal {});
         assert!(healed.what.contains("partition v0>v1, partition v2>v1, delay v0-v1"), "{healed:?}");
         assert!(healed.notes[0].contains("resume v3"), "{healed:?}");

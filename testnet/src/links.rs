@@ -67,7 +67,8 @@ impl Links {
     /// Brings every direction of every link into the state that `state` tells for who sends and who receives.
     pub fn apply(&self, state: impl Fn(usize, usize) -> Conditions) {
         for (&(low, high), proxy) in &self.proxies {
-            for (direction, conditions) in [(Direction::Forward, state(low, high)), (Direction::Backward, state(high, low))]
+            for (direction, conditions) in
+                [(Direction::Forward, state(low, high)), (Direction::Backward, state(high, low))]
             {
                 if proxy.conditions(direction) != conditions {
                     proxy.set_conditions(direction, conditions);

@@ -15,8 +15,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-pub use crate::conditions::{Conditions, Direction, STALL};
 use crate::conditions::Settings;
+pub use crate::conditions::{Conditions, Direction, STALL};
 use crate::pipe::Pipe;
 
 /// Connections of one link at a time; a pair of nodes needs two at most.

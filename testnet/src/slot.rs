@@ -134,7 +134,7 @@ impl Slot {
         if !id.pause() {
             return Err(Failure::internal(format!("{} does not stand still", self.name), "try again"));
         }
-        let what = format!("is paused (process {} got SIGSTOP)", id.pid);
+        let what = format!("paused (process {} got SIGSTOP)", id.pid);
         Ok(faults.begin(FaultKind::Pause, &self.name, &what, &resume))
     }
 
@@ -150,7 +150,11 @@ impl Slot {
         if !id.resume() {
             return Err(Failure::internal(format!("{} does not go on", self.name), "try again, or restart it"));
         }
-        Ok(Said { what: format!("{} goes on (process {} got SIGCONT)", self.name, id.pid), undo: None, notes: Vec::new() })
+        Ok(Said {
+            what: format!("{}: goes on (process {} got SIGCONT)", self.name, id.pid),
+            undo: None,
+            notes: Vec::new(),
+        })
     }
 
     /// Makes its clock wrong from its next start on.
@@ -167,11 +171,11 @@ impl Slot {
         home::set_clock_offset(&self.home, offset_ms)?;
         if offset_ms == 0 {
             faults.end(FaultKind::Clock, &self.name, "set right");
-            let what = format!("{} has a clock that is right", self.name);
+            let what = format!("{}: its clock is right", self.name);
             return Ok(Said { what, undo: None, notes: Vec::new() });
         }
         let side = if offset_ms > 0 { "ahead" } else { "behind" };
-        let what = format!("has a clock that is {} {side} (clock_offset in its node.toml)", show_ms(offset_ms.unsigned_abs()));
+        let what = format!("its clock is {} {side} (clock_offset in its node.toml)", show_ms(offset_ms.unsigned_abs()));
         Ok(faults.begin(FaultKind::Clock, &self.name, &what, &format!("clock {} 0", self.name)))
     }
 
@@ -184,8 +188,8 @@ impl Slot {
         self.apply_disk(disk)?;
         let undo = format!("disk {} ok", self.name);
         let what = match disk {
-            Disk::Full => "has a full disk: every write to a file fails",
-            Disk::Slow(delay_ms) => &format!("has a slow disk: every sync takes {} longer", show_ms(delay_ms)),
+            Disk::Full => "its disk is full: every write to a file fails",
+            Disk::Slow(delay_ms) => &format!("its disk is slow: every sync takes {} longer", show_ms(delay_ms)),
             Disk::Ok => {
                 faults.end(FaultKind::Disk, &self.name, "the disk works again");
                 return Ok(self.disk_works(before, faults));
@@ -214,7 +218,7 @@ impl Slot {
             )],
             _ => Vec::new(),
         };
-        Said { what: format!("{} has a disk that works", self.name), undo: None, notes }
+        Said { what: format!("{}: its disk works", self.name), undo: None, notes }
     }
 
     fn apply_disk(&mut self, disk: Disk) -> Result<(), Failure> {

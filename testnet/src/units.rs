@@ -52,7 +52,11 @@ pub fn bandwidth(text: &str) -> Result<u64, String> {
     ];
     let (number, factor) = split(text, &units).ok_or_else(wrong)?;
     let value = number * factor;
-    if value.is_finite() && value >= 0.0 && BANDWIDTH.contains(&(value as u64)) { Ok(value as u64) } else { Err(wrong()) }
+    if value.is_finite() && value >= 0.0 && BANDWIDTH.contains(&(value as u64)) {
+        Ok(value as u64)
+    } else {
+        Err(wrong())
+    }
 }
 
 /// A probability, in thousandths: `0.1`, `5%`.
@@ -65,7 +69,11 @@ pub fn permille(text: &str) -> Result<u16, String> {
         None => (text.trim().parse::<f64>(), 1000.0),
     };
     let value = number.map_or(f64::NAN, |number| (number * factor).round());
-    if (0.0..=1000.0).contains(&value) { Ok(value as u16) } else { Err("a share from 0 to 1, for example 0.1".to_owned()) }
+    if (0.0..=1000.0).contains(&value) {
+        Ok(value as u16)
+    } else {
+        Err("a share from 0 to 1, for example 0.1".to_owned())
+    }
 }
 
 /// A number and the factor of its unit; without a unit the factor is 0, which only the number 0 may do without.

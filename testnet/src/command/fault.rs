@@ -101,9 +101,8 @@ pub fn disk(disk: &Disk, directory: &Directory, printer: Printer) -> Result<Exit
 
 fn act(request: Request, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
     let state = control::ask_state(directory, &request)?;
-    let said = state.said.ok_or_else(|| {
-        Failure::internal("the supervisor does not tell what it did", "see `status`")
-    })?;
+    let said =
+        state.said.ok_or_else(|| Failure::internal("the supervisor does not tell what it did", "see `status`"))?;
     printer.print(&Done { said, faults: state.faults, links: state.links })?;
     Ok(Exit::Success)
 }

@@ -1,5 +1,8 @@
 //! `quorate-testnet status`.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use quorate_cli::client::http::Node;
 use quorate_cli::clock;
 use quorate_cli::command::status::ask_all;
@@ -15,6 +18,7 @@ use crate::control::{self, NodeProcess, Request, State};
 use crate::directory::Directory;
 use crate::fault::{Fault, LinkShown};
 use crate::record::Record;
+use crate::settings::Settings;
 
 /// How many directions of links are named.
 const LINKS_NAMED: usize = 12;
@@ -154,6 +158,9 @@ impl Readable for TestnetShown {
         let left_behind = self.nodes.iter().any(|node| node.pid.is_some());
         let state = match (self.running, left_behind) {
             (true, _) => style.good("running"),
+            (false, true) if Settings::load(&Directory::new(Path::new(&self.dir)).settings()).faults => style.bad(
+                "without its supervisor, which died and took the links between the nodes along: `up` takes over, `down` ends its nodes",
+            ),
             (false, true) => style.bad("without its supervisor, which died: `up` takes over, `down` ends its nodes"),
             (false, false) => style.note("not running"),
         };
@@ -176,12 +183,12 @@ impl TestnetShown {
         if self.faults.is_empty() {
             return String::new();
         }
-        let mut table = Table::new(&["fault", "of", ">for", "what", "undo"]);
+        let mut table = Table::new(&["fault", "of", ">for", "what"]);
         let now = clock::now_ms();
         for fault in &self.faults {
             let seconds = now.saturating_sub(fault.since) / 1000;
             let (kind, of) = (style.bad(&fault.kind.to_string()), fault.target.clone());
-            table.row([kind, of, format!("{seconds} s"), fault.what.clone(), fault.undo.clone()]);
+            table.row([kind, of, format!("{seconds} s"), fault.what.clone()]);
         }
         let names = |is_shown: fn(&LinkShown) -> bool| {
             let shown: Vec<String> = self
@@ -196,12 +203,16 @@ impl TestnetShown {
             }
         };
         let mut text = format!("\n{}", table.render(style));
-        let is_slow = |link: &LinkShown| link.latency_ms + link.jitter_ms + u64::from(link.stall_permille) > 0 || link.bandwidth.is_some();
+        let is_slow = |link: &LinkShown| {
+            link.latency_ms + link.jitter_ms + u64::from(link.stall_permille) > 0 || link.bandwidth.is_some()
+        };
         for (what, links) in [("carry nothing", names(|link| link.held)), ("delayed", names(is_slow))] {
             if !links.is_empty() {
                 text.push_str(&format!("  {what}: {links}\n"));
             }
         }
+        let undo: BTreeSet<&str> = self.faults.iter().map(|fault| fault.undo.as_str()).collect();
+        undo.into_iter().for_each(|undo| text.push_str(&format!("  undo: {}\n", style.strong(undo))));
         text
     }
 }

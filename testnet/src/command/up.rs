@@ -20,8 +20,8 @@ use crate::directory::{Directory, already_running};
 use crate::faults::Faults;
 use crate::interrupt::Interrupt;
 use crate::life;
-use crate::settings::Settings;
 use crate::live::Live;
+use crate::settings::Settings;
 use crate::supervisor::{Event, Supervisor};
 use crate::{home, process};
 
