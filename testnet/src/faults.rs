@@ -20,8 +20,9 @@ use crate::partition;
 use crate::timeline::Timeline;
 use crate::units::{show_bytes, show_ms};
 
-/// Faults of one kind and target replace each other, so that there are few; typed partitions could be many.
-const IN_FORCE_MAX: usize = 1000;
+/// Faults of one kind and target replace each other; what was typed differently adds up, to no more than this, so that an
+/// answer of the supervisor stays within its bound.
+const IN_FORCE_MAX: usize = 200;
 
 /// What a fault does to the links.
 #[derive(Clone, Debug)]
@@ -194,13 +195,21 @@ impl Faults {
         ))
     }
 
+    fn must_have_room(&self) -> Result<(), Failure> {
+        if self.lock().len() < IN_FORCE_MAX {
+            return Ok(());
+        }
+        Err(Failure::usage(
+            format!("{IN_FORCE_MAX} faults are in force, and there may not be more"),
+            self.command("heal"),
+        ))
+    }
+
     fn partition(&self, spec: &str) -> Result<Said, Failure> {
         let cut = partition::parse(spec, &self.names)?;
         self.must_have_links()?;
+        self.must_have_room()?;
         let target: String = spec.split_whitespace().collect();
-        if self.lock().len() >= IN_FORCE_MAX {
-            return Err(Failure::usage(format!("{IN_FORCE_MAX} faults are in force"), self.command("heal")));
-        }
         let ways = if cut.one_way { "one way" } else { "both ways" };
         let count = cut.pairs.len();
         let plural = if count == 1 { "direction of a link carries" } else { "directions of links carry" };
@@ -228,6 +237,7 @@ impl Faults {
         if conditions == Conditions::default() {
             return self.undelay(target, &pairs);
         }
+        self.must_have_room()?;
         let what = describe(&conditions);
         let undo = format!("delay {target} --latency 0ms");
         self.insert(FaultKind::Delay, target, &what, &undo, Effect::Slow(pairs, conditions));

@@ -74,6 +74,9 @@ impl Slot {
     pub fn set_running(&mut self, process: Process, faults: &Faults) -> Result<(), Failure> {
         self.process = Some(process);
         let disk = std::mem::replace(&mut self.disk, Disk::Ok);
+        if disk == Disk::Ok {
+            return Ok(());
+        }
         let again = self.apply_disk(disk);
         if again.is_err() {
             faults.end(FaultKind::Disk, &self.name, "it could not be done again after a start");

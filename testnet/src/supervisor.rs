@@ -25,6 +25,8 @@ use crate::slot::Slot;
 
 /// How long a node may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// So much more for each of the nodes that start at the same time: they share the machine.
+pub const MORE_PER_NODE: Duration = Duration::from_secs(2);
 /// How long a node may take to end by itself.
 pub const END_WITHIN: Duration = Duration::from_secs(10);
 /// How often the nodes are looked after.
@@ -117,7 +119,7 @@ impl Supervisor {
             starting.push(process::spawn(&self.program, &slot.name, &slot.home, &slot.log)?);
         }
         self.record(&starting);
-        let deadline = Instant::now() + READY_WITHIN;
+        let deadline = Instant::now() + READY_WITHIN + MORE_PER_NODE * self.slots.len() as u32;
         let mut failure = None;
         for (index, starting) in starting.into_iter().enumerate() {
             // After a failure the others are still taken over, so that they are stopped in order.

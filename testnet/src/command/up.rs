@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::life;
 use crate::live::Live;
 use crate::settings::Settings;
-use crate::supervisor::{Event, Supervisor};
+use crate::supervisor::{Event, MORE_PER_NODE, Supervisor};
 use crate::{home, process};
 
 /// How many nodes a testnet has unless it is told otherwise.
@@ -89,7 +89,7 @@ fn bring_up(arguments: &Up, directory: &Directory) -> Result<(Supervisor, Receiv
     let settings = settings(arguments, directory)?;
     let mut supervisor = Supervisor::new(directory.clone(), (manifest, settings), lock, interrupt.clone())?;
     supervisor.start_all()?;
-    let deadline = Instant::now() + LIVES_WITHIN;
+    let deadline = Instant::now() + LIVES_WITHIN + MORE_PER_NODE * supervisor.manifest().nodes.len() as u32;
     life::prove(directory, supervisor.manifest(), deadline, &interrupt)?;
     let faults = Arc::clone(supervisor.faults());
     control::listen(directory, move |waiting| answer(&faults, &sender, waiting))?;
