@@ -164,7 +164,6 @@ pub struct Partition {
 
 /// `delay`
 #[derive(Clone, Debug, Args)]
-#[group(id = "how", required = true, multiple = true, args = ["latency", "jitter", "stall", "bandwidth"])]
 pub struct Delay {
     /// A node, such as v1 (all its links), or a link, such as v0-v1
     #[arg(value_name = "NODE|A-B")]

@@ -59,8 +59,17 @@ pub fn heal(directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
 /// Makes links slow.
 ///
 /// # Errors
-/// When the testnet does not run, or runs without proxies, or has no such node.
+/// When nothing is said of how slow, or the testnet does not run, or runs without proxies, or has no such node.
 pub fn delay(delay: &Delay, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
+    if (delay.latency, delay.jitter, delay.stall, delay.bandwidth) == (None, None, None, None) {
+        return Err(Failure::usage(
+            format!("it is not said how {} shall be delayed", delay.target),
+            format!(
+                "give one or more of --latency, --jitter, --stall and --bandwidth, for example: delay {} --latency 50ms",
+                delay.target
+            ),
+        ));
+    }
     let delay = control::Delay {
         target: delay.target.clone(),
         latency_ms: delay.latency.unwrap_or(0),

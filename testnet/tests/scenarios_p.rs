@@ -317,16 +317,29 @@ fn clock_skew_of_one_node() {
     let offset = || scenario.net.nodes()[1].status().unwrap().clock_offset;
     assert_eq!(offset(), 10_000);
     for _ in 0..rounds(1, 10) {
-        let (primary, _) = scenario.primary_and_backups();
-        if primary != "v1" {
-            scenario.testnet(&["restart", &primary]);
+        // Whoever is the primary before it dies, until its turn comes.
+        while scenario.primary_and_backups().0 != "v0" {
+            move_on(&scenario);
         }
+        move_on(&scenario);
         scenario.wait_commits();
+        assert_ne!(scenario.primary_and_backups().0, "v1");
     }
     scenario.testnet(&["clock", "v1", "0"]);
     assert_eq!(offset(), 0);
     // Block times are judged with everything else.
     scenario.judge("clock_skew_of_one_node");
+}
+
+/// Kills the primary until the others have left its view.
+fn move_on(scenario: &Scenario) {
+    let (primary, _) = scenario.primary_and_backups();
+    let view = scenario.status_of(&primary)["view"].as_u64();
+    scenario.testnet(&["kill", &primary]);
+    scenario.net.wait_status("the others leave the view", |nodes| {
+        nodes.iter().filter(|node| node["view"].as_u64() > view).count() >= 2
+    });
+    scenario.testnet(&["start", &primary]);
 }
 
 #[test]
@@ -442,6 +455,15 @@ fn corrupted_middle() {
     scenario.judge("corrupted_middle");
 }
 
+/// Posts all of these as fast as the node takes them. Refusals are the point of it.
+fn post(node: &Node, signed: &[Vec<u8>]) {
+    for list in signed.chunks(1000) {
+        let mut bytes = (list.len() as u32).to_le_bytes().to_vec();
+        list.iter().for_each(|transaction| bytes.extend_from_slice(transaction));
+        let _ = node.submit_many(&bytes, "none", Duration::from_secs(5));
+    }
+}
+
 #[test]
 fn flood() {
     let mut scenario = Scenario::start();
@@ -459,21 +481,17 @@ fn flood() {
         };
         encode(&SignedTransaction::sign(transaction, &key))
     };
-    // More than one sender's share of a pool: 100,000 / 16.
-    const COUNT: usize = 9_000;
+    // Far more than one sender's share of a pool, which is 100,000 / 16.
+    const COUNT: usize = 20_000;
     let signed: Vec<Vec<u8>> = (0..COUNT as u64).map(sign).collect();
     let done = std::sync::atomic::AtomicBool::new(false);
     let pool_max = thread::scope(|scope| {
         let flooding = scope.spawn(|| {
-            for _ in 0..rounds(1, 20) {
-                for (nth, part) in signed.chunks(500).enumerate() {
-                    let mut bytes = (part.len() as u32).to_le_bytes().to_vec();
-                    part.iter().for_each(|transaction| bytes.extend_from_slice(transaction));
-                    // Refusals are the point of it.
-                    let node: &Node = &scenario.net.nodes()[nth % 4];
-                    let _ = node.submit_many(&bytes, "none", Duration::from_secs(5));
+            thread::scope(|scope| {
+                for (node, part) in scenario.net.nodes().into_iter().zip(signed.chunks(COUNT / 4)) {
+                    scope.spawn(move || (0..rounds(1, 20)).for_each(|_| post(&node, part)));
                 }
-            }
+            });
             done.store(true, std::sync::atomic::Ordering::SeqCst);
         });
         let mut pool_max = 0;
@@ -510,8 +528,18 @@ fn overload_is_no_fault() {
     let burst = load.burst(&signed, Duration::from_secs(seconds));
     assert!(burst.applied > 0);
     let after = net.wait_status("one view of all", together);
-    println!("overload_is_no_fault: {} applied in {:?}", burst.applied, burst.elapsed);
-    assert_eq!(before[0]["view"], after[0]["view"], "the primary was replaced");
+    let views = [&before[0]["view"], &after[0]["view"]];
+    println!("overload_is_no_fault: {} applied in {:?}, views {views:?}", burst.applied, burst.elapsed);
+    // Nobody calls the primary unfair. That nothing at all comes for a whole view timeout is possible where other programs take the
+    // processors; on a machine that is free for it (the long run) it is no excuse.
+    let causes = ["no progress for one view timeout", "no new view came in time", "left for higher views"];
+    for name in ["v0", "v1", "v2", "v3"] {
+        let log = fs::read_to_string(net.path().join(name).join("node.log")).unwrap();
+        let left = log.lines().filter(|line| line.contains("left for another view"));
+        let accused: Vec<&str> = left.filter(|line| !causes.iter().any(|cause| line.contains(cause))).collect();
+        assert!(accused.is_empty(), "{name}: {accused:?}");
+    }
+    assert!(!is_long() || views[0] == views[1], "the primary was replaced");
     net.wait_equal(net.height(), &[]);
 }
 
