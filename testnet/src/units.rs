@@ -10,9 +10,9 @@ const BANDWIDTH: std::ops::RangeInclusive<u64> = 1_000..=10_000_000_000;
 /// # Errors
 /// Why it is none.
 pub fn milliseconds(text: &str) -> Result<u64, String> {
-    let value = signed_milliseconds(text)?;
-    match u64::try_from(value) {
-        Ok(value) if value <= TIME_MAX_MS && !text.starts_with('+') => Ok(value),
+    let value = signed_milliseconds(text).ok().and_then(|value| u64::try_from(value).ok());
+    match value {
+        Some(value) if value <= TIME_MAX_MS && !text.starts_with('+') => Ok(value),
         _ => Err(format!("a time from 0 to {} s, for example 50ms or 1.5s", TIME_MAX_MS / 1000)),
     }
 }

@@ -530,8 +530,8 @@ fn overload_is_no_fault() {
     let after = net.wait_status("one view of all", together);
     let views = [&before[0]["view"], &after[0]["view"]];
     println!("overload_is_no_fault: {} applied in {:?}, views {views:?}", burst.applied, burst.elapsed);
-    // Nobody calls the primary unfair. That nothing at all comes for a whole view timeout is possible where other programs take the
-    // processors; on a machine that is free for it (the long run) it is no excuse.
+    // Nobody calls the primary unfair. That nothing at all comes for a whole view timeout is possible where other programs
+    // take the processors; on a machine that is free for it (the long run) it is no excuse.
     let causes = ["no progress for one view timeout", "no new view came in time", "left for higher views"];
     for name in ["v0", "v1", "v2", "v3"] {
         let log = fs::read_to_string(net.path().join(name).join("node.log")).unwrap();

@@ -159,7 +159,8 @@ impl Readable for TestnetShown {
         let state = match (self.running, left_behind) {
             (true, _) => style.good("running"),
             (false, true) if Settings::load(&Directory::new(Path::new(&self.dir)).settings()).faults => style.bad(
-                "without its supervisor, which died and took the links between the nodes along: `up` takes over, `down` ends its nodes",
+                "without its supervisor, which died and took the links between the nodes along: `up` takes over, `down` \
+                 ends its nodes",
             ),
             (false, true) => style.bad("without its supervisor, which died: `up` takes over, `down` ends its nodes"),
             (false, false) => style.note("not running"),
