@@ -334,7 +334,7 @@ mod tests {
             tokio::time::sleep(Duration::from_micros(500)).await;
         }
         let (end, _accepted) = reading.await.expect("all of them arrive");
-        assert!(end - last < latency * 2, "{:?} after the last was sent", end - last);
+        assert!(end - last < latency * 4, "{:?} after the last was sent", end - last);
     }
 
     #[tokio::test]
