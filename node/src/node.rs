@@ -95,6 +95,7 @@ impl Node {
         let shared = Shared::new(&opened, network.clone());
         let identity = opened.identity.clone();
         let context = shared.api(&opened);
+        let clock_offset = opened.config.clock_offset;
         let started = start_threads(opened, &shared).inspect_err(|_| {
             shared.verify.close();
             shared.inbox.close();
@@ -105,6 +106,9 @@ impl Node {
             Server::start(listener, Arc::new(context))
         };
         info!(node = %identity.index, chain = %identity.chain_id, %api, %p2p, "started");
+        if clock_offset != 0 {
+            warn!(clock_offset, "the clock is wrong by so many milliseconds, as node.toml demands");
+        }
         Ok(Node {
             identity,
             api,
@@ -205,7 +209,7 @@ struct Shared {
 impl Shared {
     fn new(opened: &Opened, network: NetworkHandle) -> Shared {
         Shared {
-            clock: Clock::start(),
+            clock: Clock::start(opened.config.clock_offset),
             halt: Arc::default(),
             counters: Arc::default(),
             inbox: Arc::default(),
@@ -231,6 +235,7 @@ impl Shared {
             network: self.network.clone(),
             counters: Arc::clone(&self.counters),
             load: Arc::new(Load::new(opened.config.limits.requests_max)),
+            clock_offset: opened.config.clock_offset,
         }
     }
 

@@ -26,6 +26,9 @@ pub struct Banner {
     /// It runs in the background.
     #[serde(skip)]
     pub detached: bool,
+    /// Its links run through proxies.
+    #[serde(skip)]
+    pub faults: bool,
     /// The nodes that follow without a vote.
     #[serde(skip)]
     pub without_vote: Vec<String>,
@@ -100,7 +103,15 @@ impl Banner {
             )
         };
         let restart = if self.manifest.nodes.len() >= 4 {
-            format!("\n  Break it, and watch it go on:\n\n{}", command(format!("{testnet} kill v1 --dir {dir}")))
+            let more = if self.faults {
+                let half: Vec<String> = self.manifest.nodes.iter().map(|node| node.name.clone()).collect();
+                let (one, other) = half.split_at(half.len() / 2);
+                let partition = format!("{testnet} partition \"{}|{}\" --dir {dir}", one.join(","), other.join(","));
+                format!("{}{}", command(partition), command(format!("{testnet} heal --dir {dir}")))
+            } else {
+                String::new()
+            };
+            format!("\n  Break it, and watch it go on:\n\n{}{more}", command(format!("{testnet} kill v1 --dir {dir}")))
         } else {
             String::new()
         };

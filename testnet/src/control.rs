@@ -12,7 +12,9 @@ use std::time::Duration;
 use quorate_cli::exit::{Exit, Failure};
 use serde::{Deserialize, Serialize};
 
+use crate::conditions::Conditions;
 use crate::directory::{Directory, not_running};
+use crate::fault::{Disk, Fault, LinkShown, Said};
 
 /// The longest request or reply, in bytes.
 const LINE_BYTES_MAX: u64 = 256 << 10;
@@ -50,8 +52,70 @@ pub enum Request {
         /// Which one.
         node: String,
     },
+    /// Stop a node's process where it is.
+    Pause {
+        /// Which one.
+        node: String,
+    },
+    /// Let a paused node go on.
+    Resume {
+        /// Which one.
+        node: String,
+    },
+    /// Cut links.
+    Partition {
+        /// Which, as `v0,v1|v2,v3` or `v0>v1`.
+        spec: String,
+    },
+    /// Make links slow.
+    Delay(Delay),
+    /// End all network faults.
+    Heal {},
+    /// Make a node's clock wrong, by a restart.
+    Clock {
+        /// Which one.
+        node: String,
+        /// By so many milliseconds.
+        offset_ms: i64,
+    },
+    /// Make a node's disk fail, or work again.
+    Disk {
+        /// Which one.
+        node: String,
+        /// What happens to it.
+        disk: Disk,
+    },
     /// Stop all nodes, then the supervisor.
     Down {},
+}
+
+/// How slow a node's links, or one link, shall be. All zero is not slow.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delay {
+    /// A node, or a link such as `v0-v1`.
+    pub target: String,
+    /// Each byte arrives so many milliseconds later.
+    pub latency_ms: u64,
+    /// Up to so many milliseconds more, at random.
+    pub jitter_ms: u64,
+    /// So many of a thousand chunks stall.
+    pub stall_permille: u16,
+    /// Bytes per second that pass at most.
+    pub bandwidth: Option<u64>,
+}
+
+impl Delay {
+    /// What it does to a direction of a link.
+    pub fn conditions(&self) -> Conditions {
+        Conditions {
+            held: false,
+            latency: Duration::from_millis(self.latency_ms),
+            jitter: Duration::from_millis(self.jitter_ms),
+            stall_permille: self.stall_permille,
+            bandwidth: self.bandwidth,
+        }
+    }
 }
 
 /// One node's process as the supervisor sees it.
@@ -63,16 +127,33 @@ pub struct NodeProcess {
     pub pid: Option<u32>,
     /// Why it does not run, where it does not.
     pub down: Option<String>,
+    /// It is stopped where it is, until it is resumed.
+    pub paused: bool,
     /// The URL of its HTTP interface.
     pub api: String,
+}
+
+/// A testnet as its supervisor sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// The nodes' processes, by index.
+    pub nodes: Vec<NodeProcess>,
+    /// Whether the links between the nodes run through proxies, so that they can be broken.
+    pub proxied: bool,
+    /// The faults in force, the oldest first.
+    pub faults: Vec<Fault>,
+    /// The directions of links that are not as they should be.
+    pub links: Vec<LinkShown>,
+    /// What the request did, where that is more than its name says.
+    pub said: Option<Said>,
 }
 
 /// What the supervisor answers.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It is done; these are the processes now.
-    Done(Vec<NodeProcess>),
+    /// It is done; this is how things are now.
+    Done(Box<State>),
     /// It is not done.
     Refused {
         /// The exit code.
@@ -96,9 +177,9 @@ impl Reply {
     ///
     /// # Errors
     /// The failure that was refused with.
-    pub fn into_result(self) -> Result<Vec<NodeProcess>, Failure> {
+    pub fn into_result(self) -> Result<State, Failure> {
         match self {
-            Reply::Done(processes) => Ok(processes),
+            Reply::Done(state) => Ok(*state),
             Reply::Refused { exit, code, message, hint } => {
                 Err(Failure::new(Exit::from_code(exit), code, message, hint))
             }
@@ -189,11 +270,19 @@ fn read_line(stream: &UnixStream) -> io::Result<Vec<u8>> {
     if line.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(line) }
 }
 
-/// Asks the supervisor of this directory.
+/// Asks the supervisor of this directory. Returns the nodes' processes.
+///
+/// # Errors
+/// As [`ask_state`].
+pub fn ask(directory: &Directory, request: &Request) -> Result<Vec<NodeProcess>, Failure> {
+    ask_state(directory, request).map(|state| state.nodes)
+}
+
+/// Asks the supervisor of this directory. Returns how things are when it is done.
 ///
 /// # Errors
 /// Exit code 3 when none runs; what the supervisor refuses; or that it does not answer.
-pub fn ask(directory: &Directory, request: &Request) -> Result<Vec<NodeProcess>, Failure> {
+pub fn ask_state(directory: &Directory, request: &Request) -> Result<State, Failure> {
     let mut stream = connect(directory)?;
     let mut exchange = || -> io::Result<Vec<u8>> {
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
@@ -225,7 +314,8 @@ mod tests {
         listen(directory, |waiting: Waiting| {
             let reply = match waiting.request {
                 Request::Kill { node } => {
-                    Reply::Done(vec![NodeProcess { name: node, pid: None, down: None, api: String::new() }])
+                    let node = NodeProcess { name: node, pid: None, down: None, paused: false, api: String::new() };
+                    Reply::Done(Box::new(State { nodes: vec![node], ..State::default() }))
                 }
                 _ => Reply::refused(Failure::new(Exit::NotFound, "unknown_node", "there is no v9", "see `status`")),
             };

@@ -10,6 +10,8 @@
 //! | `control.sock` | where it takes commands |
 //! | `supervisor.json` | the process ids that it started, for whoever cleans up after it |
 //! | `supervisor.log` | its talk when it runs in the background |
+//! | `settings.json` | how it was last started: with `--faults` or without |
+//! | `faults.jsonl` | what was broken on purpose and mended, and when |
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -89,6 +91,16 @@ impl Directory {
     /// The supervisor's talk when it runs in the background.
     pub fn supervisor_log(&self) -> PathBuf {
         self.path.join("supervisor.log")
+    }
+
+    /// How the testnet was last started.
+    pub fn settings(&self) -> PathBuf {
+        self.path.join("settings.json")
+    }
+
+    /// What was broken and mended, and when.
+    pub fn timeline(&self) -> PathBuf {
+        self.path.join("faults.jsonl")
     }
 
     /// Where the genesis, the keys and the homes are made before they are moved to their places.

@@ -158,24 +158,39 @@ fn manifest(directory: &Directory, accounts: &[Account], nodes: &[String]) -> Re
     })
 }
 
-/// Writes the addresses of this start into a node's configuration, and leaves the rest of it as it is.
+/// Writes the addresses of this start into a node's configuration, `peers` being where it reaches each other node; its clock
+/// is right again. The rest stays as it is.
 ///
 /// # Errors
 /// Exit code 10 when the configuration is damaged, 1 when it cannot be written.
-pub fn configure(home: &Path, index: usize, addresses: &[(SocketAddr, SocketAddr)]) -> Result<(), Failure> {
+pub fn configure(
+    home: &Path,
+    (api, p2p): (SocketAddr, SocketAddr),
+    peers: impl Iterator<Item = (usize, SocketAddr)>,
+) -> Result<(), Failure> {
+    let peer = |(index, address): (usize, SocketAddr)| Peer {
+        // At most 31 validators.
+        index: index as u8,
+        address: format!("/ip4/{}/tcp/{}", address.ip(), address.port()),
+    };
+    let peers = peers.map(peer).collect();
+    change(home, |old| NodeConfig { api, p2p, peers, clock_offset: 0, ..old })
+}
+
+/// Makes a node's clock wrong by so many milliseconds, from its next start on.
+///
+/// # Errors
+/// As [`configure`].
+pub fn set_clock_offset(home: &Path, clock_offset: i64) -> Result<(), Failure> {
+    change(home, |old| NodeConfig { clock_offset, ..old })
+}
+
+fn change(home: &Path, change: impl FnOnce(NodeConfig) -> NodeConfig) -> Result<(), Failure> {
     let path = Home::at(home).config_file();
     let old = NodeConfig::load(&path).map_err(|error| {
         Failure::config("bad_node_config", error.to_string(), "mend the file, or remove its changes")
     })?;
-    let (api, p2p) = addresses[index];
-    let others = addresses.iter().enumerate().filter(|(other, _)| *other != index);
-    let peer = |(index, (_, p2p)): (usize, &(SocketAddr, SocketAddr))| Peer {
-        // At most 31 validators.
-        index: index as u8,
-        address: format!("/ip4/{}/tcp/{}", p2p.ip(), p2p.port()),
-    };
-    let config = NodeConfig { api, p2p, peers: others.map(peer).collect(), ..old };
-    files::write(&path, config.to_toml().as_bytes()).map_err(|error| {
+    files::write(&path, change(old).to_toml().as_bytes()).map_err(|error| {
         Failure::internal(
             format!("{} cannot be written: {error}", path.display()),
             "check the directory's permissions, that its disk is not read-only, and the free space",

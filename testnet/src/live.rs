@@ -72,7 +72,7 @@ fn line(nodes: &[Node], rate: &mut Rate, style: Style) -> String {
     let per_second = rate.update(&nodes[*highest], status.height.get());
     let is_primary = |(_, told): &&(usize, &StatusResponse)| told.is_primary && told.view == status.view;
     let primary = up.iter().find(is_primary).map_or("-", |(index, _)| told[*index].name.as_str());
-    let down = if down.is_empty() { String::new() } else { style.bad(&format!("   down: {}", down.join(" "))) };
+    let down = if down.is_empty() { String::new() } else { style.bad(&format!("   no answer: {}", down.join(" "))) };
     format!(
         "  height {}   {per_second:.0} tx/s   view {}   primary {primary}   {} of {} nodes{down}",
         style.strong(&status.height.to_string()),

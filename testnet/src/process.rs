@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_cli::exit::Failure;
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde::Deserialize;
 
 use crate::interrupt::{INTERRUPT_CHECK, Interrupt};
@@ -226,7 +226,20 @@ impl Process {
 
     /// Asks it to end, without waiting.
     pub fn ask_to_end(&self) {
-        self.id.signal(Signal::TERM);
+        self.id.ask_to_end();
+    }
+
+    /// Has every write to a file fail from now on (a limit of nothing on a file's size), or lets them succeed again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_disk_full(&self, full: bool) -> io::Result<()> {
+        let pid = i32::try_from(self.id.pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+        // Only the soft limit, which its owner may raise again. The hard one is what this process passed on.
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let current = if full { Some(0) } else { maximum };
+        prlimit(Some(pid), Resource::Fsize, Rlimit { current, maximum })?;
+        Ok(())
     }
 
     /// Cuts the log where it has grown beyond its bound.

@@ -10,73 +10,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
-/// Bytes that are read at a time.
-const CHUNK_BYTES: usize = 16 << 10;
-/// Chunks that wait in one direction of one connection: 1 MiB.
-const CHUNKS_MAX: usize = 64;
+use crate::conditions::Settings;
+pub use crate::conditions::{Conditions, Direction, STALL};
+use crate::pipe::Pipe;
+
 /// Connections of one link at a time; a pair of nodes needs two at most.
 const CONNECTIONS_MAX: usize = 32;
 /// How long the node behind the proxy may take to accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after the listener failed, so that a lasting failure does not take a whole core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A direction of a link, as seen from the node that dials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// From the node that dials to the node that listens.
-    Forward,
-    /// From the node that listens to the node that dials.
-    Backward,
-}
-
-/// What happens to the bytes of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
-    /// Bytes wait until this ends.
-    pub held: bool,
-    /// Each byte arrives so much later.
-    pub latency: Duration,
-    /// Up to so much is added to the latency, at random; the order stays.
-    pub jitter: Duration,
-    /// Bytes per second that pass at most; `None` is no limit, and zero counts as one.
-    pub bandwidth: Option<u64>,
-}
-
-/// The state of a link.
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    target: SocketAddr,
-    forward: Conditions,
-    backward: Conditions,
-    /// New connections are closed at once.
-    refusing: bool,
-    /// Raised by each cut; connections of an earlier generation end.
-    generation: u64,
-}
-
-impl Settings {
-    fn conditions(&self, direction: Direction) -> Conditions {
-        match direction {
-            Direction::Forward => self.forward,
-            Direction::Backward => self.backward,
-        }
-    }
-
-    fn conditions_mut(&mut self, direction: Direction) -> &mut Conditions {
-        match direction {
-            Direction::Forward => &mut self.forward,
-            Direction::Backward => &mut self.backward,
-        }
-    }
-}
 
 /// What has passed a link since it started.
 #[derive(Debug, Default)]
@@ -241,95 +189,11 @@ async fn cut(mut settings: watch::Receiver<Settings>, generation: u64) {
     let _ = settings.wait_for(|now| now.generation != generation).await;
 }
 
-/// A chunk of bytes on its way.
-struct Chunk {
-    bytes: Vec<u8>,
-    read_at: Instant,
-}
-
-/// The chunk that left last.
-struct Sent {
-    bytes: usize,
-    at: Instant,
-}
-
-/// One direction of one connection.
-struct Pipe<'a> {
-    direction: Direction,
-    settings: watch::Receiver<Settings>,
-    counter: &'a AtomicU64,
-}
-
-impl Pipe<'_> {
-    /// Moves bytes until the source ends; then the sink is ended too, after everything that waited.
-    async fn run(self, source: OwnedReadHalf, sink: OwnedWriteHalf) -> io::Result<()> {
-        let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
-        tokio::try_join!(read(source, sender), self.write(chunks, sink)).map(drop)
-    }
-
-    async fn write(mut self, mut chunks: mpsc::Receiver<Chunk>, mut sink: OwnedWriteHalf) -> io::Result<()> {
-        let mut last = Sent { bytes: 0, at: Instant::now() };
-        while let Some(chunk) = chunks.recv().await {
-            self.wait(&chunk, random_share(), &last).await;
-            last = Sent { bytes: chunk.bytes.len(), at: Instant::now() };
-            sink.write_all(&chunk.bytes).await?;
-            self.counter.fetch_add(chunk.bytes.len() as u64, Ordering::Relaxed);
-        }
-        self.wait_for_release().await;
-        sink.shutdown().await
-    }
-
-    /// Waits until a chunk may pass under the conditions, which may change meanwhile.
-    async fn wait(&mut self, chunk: &Chunk, jitter: f64, last: &Sent) {
-        loop {
-            let conditions = self.settings.borrow_and_update().conditions(self.direction);
-            let delay = conditions.latency + conditions.jitter.mul_f64(jitter);
-            let due = (last.at + time_on_the_wire(last.bytes, conditions.bandwidth)).max(chunk.read_at + delay);
-            if !conditions.held && due <= Instant::now() {
-                return;
-            }
-            tokio::select! {
-                // Without its proxy the connection is being cut; nothing is left to wait for but that.
-                changed = self.settings.changed() => if changed.is_err() { std::future::pending().await },
-                () = sleep_until(due), if !conditions.held => {}
-            }
-        }
-    }
-
-    /// The end of a stream waits for the end of a hold like bytes do.
-    async fn wait_for_release(&mut self) {
-        let direction = self.direction;
-        let _ = self.settings.wait_for(|now| !now.conditions(direction).held).await;
-    }
-}
-
-/// Reads until the source ends. A broken source ends as well: a hold holds back the news of it like everything else.
-async fn read(mut source: OwnedReadHalf, chunks: mpsc::Sender<Chunk>) -> io::Result<()> {
-    loop {
-        let mut bytes = Vec::with_capacity(CHUNK_BYTES);
-        if source.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return Ok(());
-        }
-        if chunks.send(Chunk { bytes, read_at: Instant::now() }).await.is_err() {
-            return Ok(());
-        }
-    }
-}
-
-fn time_on_the_wire(bytes: usize, bandwidth: Option<u64>) -> Duration {
-    match bandwidth {
-        Some(bandwidth) => Duration::from_secs_f64(bytes as f64 / bandwidth.max(1) as f64),
-        None => Duration::ZERO,
-    }
-}
-
-/// A random number from 0 to 1; 0 if the system has no randomness, which only makes delays regular.
-fn random_share() -> f64 {
-    f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
@@ -432,6 +296,45 @@ mod tests {
         read_exactly(&mut ends.accepted, 40_000).await;
         // The last chunk of at most 16 KiB leaves when those before it have been paid for.
         assert!(start.elapsed() >= Duration::from_millis(200), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_stall_holds_up_a_chunk_and_all_behind_it_and_ends_with_its_setting() {
+        let mut ends = ends().await;
+        let stalling = Conditions { stall_permille: 1000, ..Conditions::default() };
+        ends.proxy.set_conditions(Direction::Backward, stalling);
+        let start = Instant::now();
+        ends.accepted.write_all(b"late").await.expect("open");
+        read_exactly(&mut ends.dialler, 4).await;
+        assert!(start.elapsed() >= STALL);
+        ends.proxy.set_conditions(Direction::Backward, Conditions { stall_permille: 0, ..stalling });
+        let soon = Conditions { latency: Duration::from_secs(600), ..Conditions::default() };
+        ends.proxy.set_conditions(Direction::Forward, soon);
+        ends.dialler.write_all(b"never").await.expect("open");
+        ends.proxy.heal();
+        read_exactly(&mut ends.accepted, 5).await;
+    }
+
+    #[tokio::test]
+    async fn many_small_chunks_suffer_the_latency_once_and_not_one_after_another() {
+        let mut ends = ends().await;
+        let latency = Duration::from_millis(300);
+        ends.proxy.set_conditions(Direction::Forward, Conditions { latency, ..Conditions::default() });
+        ends.dialler.set_nodelay(true).expect("open");
+        let reading = tokio::spawn(async move {
+            for _ in 0..400 {
+                read_exactly(&mut ends.accepted, 8).await;
+            }
+            (Instant::now(), ends.accepted)
+        });
+        let mut last = Instant::now();
+        for _ in 0..400 {
+            ends.dialler.write_all(b"a vote..").await.expect("open");
+            last = Instant::now();
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        let (end, _accepted) = reading.await.expect("all of them arrive");
+        assert!(end - last < latency * 4, "{:?} after the last was sent", end - last);
     }
 
     #[tokio::test]

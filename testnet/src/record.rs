@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 /// The longest record that is read, in bytes.
 const RECORD_BYTES_MAX: u64 = 64 << 10;
 /// The pause between two looks at a process that is ending.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long a process may take to stop or go on.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,13 +30,35 @@ pub struct ProcessId {
 impl ProcessId {
     /// The running process with this id.
     pub fn of(pid: u32) -> Option<ProcessId> {
+        ProcessId::with_state(pid).map(|(id, _)| id)
+    }
+
+    /// The running process with this id, and the letter of its state.
+    fn with_state(pid: u32) -> Option<(ProcessId, String)> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name, in parentheses, may contain anything; what follows its end is state, parent, ... and the start
         // time.
         let fields: Vec<&str> = stat.get(stat.rfind(')')? + 1..)?.split_whitespace().collect();
-        let dead = matches!(*fields.first()?, "Z" | "X");
+        let state = *fields.first()?;
         let start_time = fields.get(19)?.parse().ok()?;
-        (!dead).then_some(ProcessId { pid, start_time })
+        (!matches!(state, "Z" | "X")).then(|| (ProcessId { pid, start_time }, state.to_owned()))
+    }
+
+    /// Whether this very process is stopped where it is: by a signal, or under a tracer that was told of one.
+    pub fn is_stopped(self) -> bool {
+        ProcessId::with_state(self.pid).is_some_and(|(id, state)| id == self && matches!(state.as_str(), "T" | "t"))
+    }
+
+    /// Stops the process where it is, and waits until it stands.
+    pub fn pause(self) -> bool {
+        self.signal(Signal::STOP);
+        self.wait_until(PATIENCE, ProcessId::is_stopped)
+    }
+
+    /// Lets a stopped process go on, and waits until it does.
+    pub fn resume(self) -> bool {
+        self.signal(Signal::CONT);
+        self.wait_until(PATIENCE, |id| !id.is_stopped())
     }
 
     /// Whether this very process still runs.
@@ -50,9 +74,15 @@ impl ProcessId {
         }
     }
 
+    /// Asks the process to end. One that is stopped where it is hears it too.
+    pub fn ask_to_end(self) {
+        self.signal(Signal::TERM);
+        self.signal(Signal::CONT);
+    }
+
     /// Asks the process to end, and kills it where it has not within `patience`.
     pub fn stop(self, patience: Duration) {
-        self.signal(Signal::TERM);
+        self.ask_to_end();
         if !self.wait_gone(patience) {
             self.signal(Signal::KILL);
             self.wait_gone(patience);
@@ -60,8 +90,12 @@ impl ProcessId {
     }
 
     fn wait_gone(self, patience: Duration) -> bool {
+        self.wait_until(patience, |id| !id.is_alive())
+    }
+
+    fn wait_until(self, patience: Duration, comes_true: impl Fn(ProcessId) -> bool) -> bool {
         let end = Instant::now() + patience;
-        while self.is_alive() {
+        while !comes_true(self) {
             if Instant::now() >= end {
                 return false;
             }
@@ -88,6 +122,9 @@ pub struct Record {
     pub supervisor: Option<ProcessId>,
     /// The nodes that run.
     pub nodes: Vec<NodeProcessId>,
+    /// Other programs that work on the nodes.
+    #[serde(default)]
+    pub helpers: Vec<ProcessId>,
 }
 
 impl Record {
@@ -107,9 +144,10 @@ impl Record {
 
     /// Ends every process of the record that still runs. Returns their names.
     pub fn stop_all(&self, patience: Duration) -> Vec<String> {
+        self.helpers.iter().for_each(|helper| helper.stop(patience));
         let alive: Vec<&NodeProcessId> = self.nodes.iter().filter(|node| node.process.is_alive()).collect();
         for node in &alive {
-            node.process.signal(Signal::TERM);
+            node.process.ask_to_end();
         }
         for node in &alive {
             node.process.stop(patience);
@@ -139,7 +177,8 @@ mod tests {
         let real = ProcessId::of(recorded.id()).unwrap();
         let reused = ProcessId { start_time: 1, pid: other.id() };
         let node = |name: &str, process| NodeProcessId { name: name.to_owned(), process };
-        let record = Record { supervisor: None, nodes: vec![node("v0", real), node("v1", reused)] };
+        let nodes = vec![node("v0", real), node("v1", reused)];
+        let record = Record { nodes, ..Record::default() };
 
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("supervisor.json");
@@ -152,6 +191,18 @@ mod tests {
         assert_eq!(other.try_wait().unwrap(), None, "a process that reuses the id is left alone");
         other.kill().unwrap();
         other.wait().unwrap();
+    }
+
+    #[test]
+    fn a_paused_process_stands_goes_on_and_ends_when_asked() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let id = ProcessId::of(child.id()).unwrap();
+        assert!(!id.is_stopped());
+        assert!(id.pause() && id.is_stopped() && id.is_alive());
+        assert!(id.resume() && !id.is_stopped());
+        assert!(id.pause());
+        id.ask_to_end();
+        assert_eq!(child.wait().unwrap().code(), None, "ended by the signal");
     }
 
     #[test]

@@ -4,22 +4,29 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use quorate_cli::exit::{Exit, Failure};
 use quorate_cli::manifest::Manifest;
 
-use crate::control::{NodeProcess, Reply, Request, Waiting};
+use crate::control::{NodeProcess, Reply, Request, State, Waiting};
 use crate::directory::{Directory, Lock};
+use crate::fault::{FaultKind, Said};
+use crate::faults::Faults;
 use crate::home;
 use crate::interrupt::Interrupt;
 use crate::ports::HeldPort;
 use crate::process::{self, Process, Starting};
 use crate::record::{NodeProcessId, ProcessId, Record};
+use crate::settings::Settings;
+use crate::slot::Slot;
 
 /// How long a node may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+/// So much more for each of the nodes that start at the same time: they share the machine.
+pub const MORE_PER_NODE: Duration = Duration::from_secs(2);
 /// How long a node may take to end by itself.
 pub const END_WITHIN: Duration = Duration::from_secs(10);
 /// How often the nodes are looked after.
@@ -34,24 +41,15 @@ pub enum Event {
     Interrupted,
 }
 
-/// One node.
-#[derive(Debug)]
-struct Slot {
-    name: String,
-    home: PathBuf,
-    log: PathBuf,
-    process: Option<Process>,
-    /// Why it does not run.
-    down: String,
-}
-
 /// The nodes of one directory, and the right to run them.
 #[derive(Debug)]
 pub struct Supervisor {
     directory: Directory,
     manifest: Manifest,
+    settings: Settings,
     program: PathBuf,
     slots: Vec<Slot>,
+    faults: Arc<Faults>,
     interrupt: Interrupt,
     _lock: Lock,
 }
@@ -63,21 +61,16 @@ impl Supervisor {
     /// When the node's program is missing.
     pub fn new(
         directory: Directory,
-        manifest: Manifest,
+        (manifest, settings): (Manifest, Settings),
         lock: Lock,
         interrupt: Interrupt,
     ) -> Result<Supervisor, Failure> {
         Record::load(&directory.record()).stop_all(END_WITHIN);
-        let slot = |name: &String| Slot {
-            name: name.clone(),
-            home: directory.home(name),
-            log: directory.log(name),
-            process: None,
-            down: "not started".to_owned(),
-        };
-        let slots = manifest.nodes.iter().map(|node| slot(&node.name)).collect();
+        let slots = manifest.nodes.iter().map(|node| Slot::new(&directory, &node.name)).collect();
+        let names = manifest.nodes.iter().map(|node| node.name.clone()).collect();
+        let faults = Arc::new(Faults::new(&directory, names));
         let program = process::node_program()?;
-        let supervisor = Supervisor { directory, manifest, program, slots, interrupt, _lock: lock };
+        let supervisor = Supervisor { directory, manifest, settings, program, slots, faults, interrupt, _lock: lock };
         supervisor.record(&[]);
         Ok(supervisor)
     }
@@ -85,6 +78,11 @@ impl Supervisor {
     /// The manifest, with the addresses of the last start.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The faults, for whoever answers for them without waiting for this.
+    pub fn faults(&self) -> &Arc<Faults> {
+        &self.faults
     }
 
     /// Starts all nodes on free ports - those of last time where they are free - and writes the manifest.
@@ -103,8 +101,16 @@ impl Supervisor {
         let ports = self.hold_ports()?;
         let addresses: Vec<(SocketAddr, SocketAddr)> =
             ports.iter().map(|(api, p2p)| (api.address(), p2p.address())).collect();
+        if self.settings.faults {
+            let p2p: Vec<SocketAddr> = addresses.iter().map(|(_, p2p)| *p2p).collect();
+            self.faults.open_links(&p2p)?;
+        }
         for (index, slot) in self.slots.iter().enumerate() {
-            home::configure(&slot.home, index, &addresses)?;
+            let others = addresses.iter().enumerate().filter(|(other, _)| *other != index);
+            // The lower index dials, and finds a proxy where there is one.
+            let proxy = |other| self.faults.links().and_then(|links| links.address(index, other));
+            let peers = others.map(|(other, (_, p2p))| (other, proxy(other).unwrap_or(*p2p)));
+            home::configure(&slot.home, addresses[index], peers)?;
         }
         let mut starting = Vec::new();
         for (slot, (api, p2p)) in self.slots.iter().zip(ports) {
@@ -113,12 +119,12 @@ impl Supervisor {
             starting.push(process::spawn(&self.program, &slot.name, &slot.home, &slot.log)?);
         }
         self.record(&starting);
-        let deadline = Instant::now() + READY_WITHIN;
+        let deadline = Instant::now() + READY_WITHIN + MORE_PER_NODE * self.slots.len() as u32;
         let mut failure = None;
         for (index, starting) in starting.into_iter().enumerate() {
             // After a failure the others are still taken over, so that they are stopped in order.
-            match starting.ready(deadline, &self.interrupt) {
-                Ok(process) => self.set_running(index, process),
+            match starting.ready(deadline, &self.interrupt).and_then(|process| self.set_running(index, process)) {
+                Ok(()) => {}
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -147,11 +153,14 @@ impl Supervisor {
         })
     }
 
-    fn set_running(&mut self, index: usize, process: Process) {
+    fn set_running(&mut self, index: usize, process: Process) -> Result<(), Failure> {
         let node = &mut self.manifest.nodes[index];
         node.api = format!("http://{}", process.listening.api);
         node.p2p.clone_from(&process.listening.p2p);
-        self.slots[index].process = Some(process);
+        if let (Some(links), Some(address)) = (self.faults.links(), socket_address(&node.p2p)) {
+            links.set_target(index, address);
+        }
+        self.slots[index].set_running(process, &self.faults)
     }
 
     /// Takes commands until one of them, or an interrupt, ends the testnet. All nodes are stopped then.
@@ -174,48 +183,56 @@ impl Supervisor {
         // No socket means no supervisor, for whoever looks.
         let _ = fs::remove_file(self.directory.socket());
         if let Some(reply) = waiting {
-            let _ = reply.send(Reply::Done(self.processes()));
+            let _ = reply.send(Reply::Done(Box::new(self.state(None))));
         }
     }
 
     /// Stops all nodes at the same time; at a second interrupt, at once.
     pub fn stop_all(&mut self) {
-        for slot in &self.slots {
-            if let Some(process) = &slot.process {
-                process.ask_to_end();
-            }
+        for process in self.slots.iter().filter_map(Slot::process) {
+            process.ask_to_end();
         }
         for slot in &mut self.slots {
-            if let Some(process) = slot.process.take() {
-                let patience = if self.interrupt.count() > 1 { Duration::ZERO } else { END_WITHIN };
-                process.stop(patience);
-                slot.down = "stopped".to_owned();
-            }
+            let patience = if self.interrupt.count() > 1 { Duration::ZERO } else { END_WITHIN };
+            // One that does not run need not end.
+            let _ = slot.end(Some(patience), &self.faults);
         }
+        self.faults.end_all();
         self.record(&[]);
     }
 
     fn answer(&mut self, request: &Request) -> Reply {
         self.look_after();
-        let done = match request {
-            Request::Processes {} | Request::Down {} => Ok(()),
-            Request::Kill { node } => self.index(node).and_then(|index| self.kill(index)),
-            Request::Start { node } => self.index(node).and_then(|index| self.start(index)),
-            Request::Restart { node } => self.index(node).and_then(|index| {
-                self.stop(index);
-                self.start(index)
-            }),
-            Request::Wipe { node } => self.index(node).and_then(|index| {
-                self.stop(index);
-                home::wipe(&self.slots[index].home)?;
-                self.start(index)
-            }),
-        };
+        let done = self.act(request);
         self.record(&[]);
         match done {
-            Ok(()) => Reply::Done(self.processes()),
+            Ok(said) => Reply::Done(Box::new(self.state(said))),
             Err(failure) => Reply::refused(failure),
         }
+    }
+
+    fn act(&mut self, request: &Request) -> Result<Option<Said>, Failure> {
+        let faults = Arc::clone(&self.faults);
+        match request {
+            Request::Kill { node } => self.kill(node)?,
+            Request::Start { node } => self.start_by_name(node)?,
+            Request::Restart { node } => self.restart(node)?,
+            Request::Wipe { node } => self.wipe(node)?,
+            Request::Pause { node } => return self.slot(node)?.pause(&faults).map(Some),
+            Request::Resume { node } => return self.slot(node)?.resume(&faults).map(Some),
+            Request::Clock { node, offset_ms } => return self.clock(node, *offset_ms).map(Some),
+            Request::Disk { node, disk } => return self.slot(node)?.set_disk(*disk, &faults).map(Some),
+            Request::Partition { .. } | Request::Delay(_) | Request::Heal {} => {
+                return self.faults.answer(request).transpose();
+            }
+            Request::Processes {} | Request::Down {} => {}
+        }
+        Ok(None)
+    }
+
+    fn slot(&mut self, name: &str) -> Result<&mut Slot, Failure> {
+        let index = self.index(name)?;
+        Ok(&mut self.slots[index])
     }
 
     fn index(&self, name: &str) -> Result<usize, Failure> {
@@ -230,39 +247,69 @@ impl Supervisor {
         })
     }
 
-    fn kill(&mut self, index: usize) -> Result<(), Failure> {
-        let slot = &mut self.slots[index];
-        let Some(process) = slot.process.take() else {
-            return Err(Failure::usage(format!("{} does not run: {}", slot.name, slot.down), "start it first"));
-        };
-        process.kill();
-        slot.down = "killed".to_owned();
+    fn kill(&mut self, name: &str) -> Result<(), Failure> {
+        let index = self.index(name)?;
+        self.slots[index].end(None, &self.faults)?;
+        self.faults.note("kill", name, "killed");
         Ok(())
     }
 
-    fn stop(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        if let Some(process) = slot.process.take() {
-            process.stop(END_WITHIN);
-            slot.down = "stopped".to_owned();
+    fn start_by_name(&mut self, name: &str) -> Result<(), Failure> {
+        let index = self.index(name)?;
+        self.start(index)?;
+        self.faults.note("start", name, "started");
+        Ok(())
+    }
+
+    fn restart(&mut self, name: &str) -> Result<(), Failure> {
+        let index = self.index(name)?;
+        self.stop(index);
+        self.start(index)?;
+        self.faults.note("restart", name, "stopped in order and started");
+        Ok(())
+    }
+
+    fn wipe(&mut self, name: &str) -> Result<(), Failure> {
+        let index = self.index(name)?;
+        self.stop(index);
+        home::wipe(&self.slots[index].home)?;
+        self.faults.note("wipe", name, "lost its chain and its vote log");
+        self.start(index)
+    }
+
+    fn clock(&mut self, name: &str, offset_ms: i64) -> Result<Said, Failure> {
+        let index = self.index(name)?;
+        let runs = self.slots[index].process().is_some();
+        let mut said = self.slots[index].set_clock(offset_ms, &self.faults)?;
+        if runs {
+            self.stop(index);
+            self.start(index)?;
+            said.notes.push(format!("{name} was restarted: a clock is set at the start."));
         }
+        Ok(said)
+    }
+
+    fn stop(&mut self, index: usize) {
+        // One that does not run need not be stopped.
+        let _ = self.slots[index].end(Some(END_WITHIN), &self.faults);
     }
 
     fn start(&mut self, index: usize) -> Result<(), Failure> {
-        let slot = &mut self.slots[index];
-        if slot.process.is_some() {
+        let slot = &self.slots[index];
+        if slot.process().is_some() {
             return Err(Failure::usage(format!("{} runs already", slot.name), "kill or restart it"));
         }
         let starting = process::spawn(&self.program, &slot.name, &slot.home, &slot.log)?;
-        let (name, deadline) = (slot.name.clone(), Instant::now() + READY_WITHIN);
+        let deadline = Instant::now() + READY_WITHIN;
         self.record(std::slice::from_ref(&starting));
         match starting.ready(deadline, &self.interrupt) {
             Ok(process) => {
-                self.set_running(index, process);
+                self.set_running(index, process)?;
                 self.manifest.save(self.directory.path())
             }
             Err(failure) => {
-                self.slots[index].down = format!("did not start: see {}", self.directory.log(&name).display());
+                let slot = &mut self.slots[index];
+                slot.set_down(format!("did not start: see {}", slot.log.display()));
                 Err(failure)
             }
         }
@@ -271,38 +318,40 @@ impl Supervisor {
     /// Notices nodes that ended by themselves, and keeps logs within their bound.
     fn look_after(&mut self) {
         for slot in &mut self.slots {
-            let Some(process) = &mut slot.process else { continue };
-            process.keep_log_short();
-            if let Some(how) = process.ended() {
-                eprintln!("{} ended by itself: {how}; see {}", slot.name, slot.log.display());
-                slot.down = format!("ended by itself: {how}");
-                slot.process = None;
-            }
+            slot.look_after(&self.faults);
         }
     }
 
-    fn processes(&self) -> Vec<NodeProcess> {
-        let nodes = self.slots.iter().zip(&self.manifest.nodes);
-        let process = |(slot, node): (&Slot, &quorate_cli::manifest::ManifestNode)| NodeProcess {
+    fn state(&self, said: Option<Said>) -> State {
+        let nodes = self.slots.iter().zip(&self.manifest.nodes).map(|(slot, node)| NodeProcess {
             name: slot.name.clone(),
-            pid: slot.process.as_ref().map(|process| process.id().pid),
-            down: slot.process.is_none().then(|| slot.down.clone()),
+            pid: slot.process().map(|process| process.id().pid),
+            down: slot.down().map(str::to_owned),
+            paused: self.faults.has(FaultKind::Pause, &slot.name),
             api: node.api.clone(),
-        };
-        nodes.map(process).collect()
+        });
+        State { nodes: nodes.collect(), said, ..self.faults.state() }
     }
 
     /// Writes down what runs, including what is just starting, for whoever cleans up after this process.
     fn record(&self, starting: &[Starting]) {
-        let running = self.slots.iter().filter_map(|slot| Some((slot.name.clone(), slot.process.as_ref()?.id())));
+        let running = self.slots.iter().filter_map(|slot| Some((slot.name.clone(), slot.process()?.id())));
         let starting = starting.iter().filter_map(|node| Some((node.name().to_owned(), ProcessId::of(node.pid())?)));
         let nodes = running.chain(starting).map(|(name, process)| NodeProcessId { name, process }).collect();
-        let record = Record { supervisor: ProcessId::of(std::process::id()), nodes };
+        let helpers = self.slots.iter().filter_map(Slot::helper).collect();
+        let record = Record { supervisor: ProcessId::of(std::process::id()), nodes, helpers };
         if let Err(error) = record.save(&self.directory.record()) {
             // The nodes run all the same; only a cleanup after the death of this process would miss them.
             eprintln!("{}", self.directory.unwritable(&error));
         }
     }
+}
+
+/// The socket's address in a TCP multiaddress of the Internet Protocol, such as `/ip4/127.0.0.1/tcp/7000`.
+fn socket_address(multiaddress: &str) -> Option<SocketAddr> {
+    let mut parts = multiaddress.split('/').skip(1);
+    let (_, host, transport, port) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    (transport == "tcp").then_some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
 }
 
 /// However it ends, no node is left behind.

@@ -6,20 +6,18 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use quorate_cli::client::http::{CallError, Node};
+use quorate_cli::client::http::Node;
 use quorate_cli::{clock, receipt};
-use quorate_protocol::api::http::BlockResponse;
-use quorate_protocol::document::{Outcome, Receipt, SkipReason};
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::document::Receipt;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use common::clients::{CLIENTS, Clients, FUNDS, Held, receiver};
+use common::clients::{Clients, Held};
+use common::judge::{Judged, judge};
 use common::{Net, PATIENCE};
 
 /// How long the load runs between a kill's end and the next one, and how long a node stays down, at least.
@@ -142,43 +140,12 @@ impl Trial {
 
     /// Ends the load and judges the chain as a whole. `what` names the figures.
     fn judge(mut self, what: &str, time: &str) {
-        self.clients.end();
-        let held = std::mem::take(&mut *self.clients.held());
-        let height = held.iter().map(|held| held.receipt.header.height.get()).max().unwrap();
-        self.net.wait_equal(height, &[]);
-        let head = self.net.height();
-        let chains: Vec<Vec<BlockResponse>> = thread::scope(|scope| {
-            let threads: Vec<_> =
-                self.net.nodes().into_iter().map(|node| scope.spawn(move || chain(&node, head))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        for chain in &chains[1..] {
-            assert_eq!(chain.len(), chains[0].len());
-            for (one, other) in chain.iter().zip(&chains[0]) {
-                assert_eq!((one.hash, &one.transactions), (other.hash, &other.transactions), "{}", one.height);
-            }
-        }
-        let again = once_each(&chains[0], &held);
-        self.assert_balances(&held);
+        let Judged { head, receipts, skipped } = judge(&self.net, &mut self.clients, 0);
         self.times.sort_unstable();
         let (count, view) = (self.times.len(), self.net.status()[0]["view"].clone());
         let (median, worst) = (self.times[count / 2].as_millis(), self.times[count - 1].as_millis());
         println!("{what}: {count}, {time} median {median} ms, worst {worst} ms");
-        println!("  {} receipts in {head} blocks, {again} positions skipped as duplicates, view {view}", held.len());
-    }
-
-    /// Every account holds, at every node, what the receipts add up to.
-    fn assert_balances(&self, held: &[Held]) {
-        let mut expected = [FUNDS; CLIENTS];
-        for Held { sender, amount, .. } in held {
-            expected[*sender] -= amount;
-            expected[receiver(*sender)] += amount;
-        }
-        for node in self.net.nodes() {
-            for (account, expected) in self.clients.accounts().iter().zip(expected) {
-                assert_eq!(node.account(&account.to_string()).unwrap().balances[0].minor, expected, "{}", node.name());
-            }
-        }
+        println!("  {receipts} receipts in {head} blocks, {skipped} positions skipped as duplicates, view {view}");
     }
 }
 
@@ -195,44 +162,6 @@ fn find_one(node: &Node, clients: &Clients, held: &Held) {
     receipt::check(&served, clients.genesis(), Some(id)).unwrap();
     let certificate = held.receipt.certificate.clone();
     assert_eq!(Receipt { certificate, ..served }, held.receipt, "{} changed its word", node.name());
-}
-
-/// The blocks of a node, from the first.
-fn chain(node: &Node, head: u64) -> Vec<BlockResponse> {
-    let end = Instant::now() + PATIENCE;
-    let block = |height: u64| loop {
-        match node.block(&height.to_string()) {
-            Ok(block) => break block,
-            Err(error @ CallError::Nonsense(_)) => panic!("{}: {error}", node.name()),
-            Err(error) => assert!(Instant::now() < end, "{} lost block {height}: {error}", node.name()),
-        }
-        thread::sleep(PAUSE);
-    };
-    (1..=head).map(block).collect()
-}
-
-/// No id is executed in two places, every receipt is at its place, and nothing was executed that no client knows of.
-/// Returns how many positions were skipped because their id had been executed before.
-fn once_each(chain: &[BlockResponse], held: &[Held]) -> usize {
-    let (mut places, mut skipped) = (BTreeMap::<TransactionId, (u64, u32)>::new(), 0);
-    for block in chain {
-        for position in &block.transactions {
-            if position.outcome.is_executed() {
-                let before = places.insert(position.id, (block.height.get(), position.index));
-                assert_eq!(before, None, "{} is executed twice, again in {}", position.id, block.height);
-            } else {
-                assert_eq!(position.outcome, Outcome::Skipped(SkipReason::Duplicate));
-                skipped += 1;
-            }
-        }
-    }
-    for Held { receipt, .. } in held {
-        let place = places.remove(&receipt.position.id);
-        assert_eq!(place, Some((receipt.header.height.get(), receipt.index)), "{}", receipt.position.id);
-    }
-    // The first transfer of every testnet, and what registered the clients.
-    assert_eq!(places.len(), 2, "executed and no client has the receipt: {places:?}");
-    skipped
 }
 
 #[test]

@@ -355,6 +355,7 @@ pub fn status(chain: &Chain) -> StatusResponse {
         is_primary: true,
         voting: true,
         peers_connected: 3,
+        clock_offset: 0,
         pool: PoolStatus { count: 0, bytes: 0 },
     }
 }

@@ -4,6 +4,7 @@ mod failure;
 mod init;
 mod run;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,7 +34,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("quorate-node: {}", failure.message);
+            // On a full disk nobody can be told; the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "quorate-node: {}", failure.message);
             ExitCode::from(failure.exit)
         }
     }

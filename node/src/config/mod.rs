@@ -7,4 +7,4 @@ mod node_toml;
 pub use error::ConfigError;
 pub(crate) use key_file::create_private_folder;
 pub use key_file::{KEY_FILE_VERSION, KeyFile, KeyKind};
-pub use node_toml::{Limits, NodeConfig, Peer};
+pub use node_toml::{CLOCK_OFFSET_MAX, Limits, NodeConfig, Peer};

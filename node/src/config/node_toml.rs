@@ -17,6 +17,9 @@ const VERIFY_THREADS_MAX: usize = 256;
 /// The most peers that can be configured: the validators other than this one.
 const PEERS_MAX: usize = 30;
 
+/// The most milliseconds by which a node's clock can be made wrong: a day.
+pub const CLOCK_OFFSET_MAX: i64 = 24 * 60 * 60 * 1000;
+
 /// The configuration of one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +30,10 @@ pub struct NodeConfig {
     /// Where other validators connect; port 0 takes a free one.
     #[serde(default = "any_loopback_port")]
     pub p2p: SocketAddr,
+    /// Milliseconds that are added to the wall clock, at most a day either way: a clock that is wrong on purpose, to see
+    /// what a chain makes of it. It is 0 outside of experiments; `/v1/status` shows it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_offset: i64,
     /// Where the other validators are.
     #[serde(default)]
     pub peers: Vec<Peer>,
@@ -65,8 +72,19 @@ impl Default for Limits {
 
 impl Default for NodeConfig {
     fn default() -> NodeConfig {
-        NodeConfig { api: any_loopback_port(), p2p: any_loopback_port(), peers: Vec::new(), limits: Limits::default() }
+        NodeConfig {
+            api: any_loopback_port(),
+            p2p: any_loopback_port(),
+            clock_offset: 0,
+            peers: Vec::new(),
+            limits: Limits::default(),
+        }
     }
+}
+
+// The signature is serde's.
+fn is_zero(offset: &i64) -> bool {
+    *offset == 0
 }
 
 fn any_loopback_port() -> SocketAddr {
@@ -115,6 +133,10 @@ impl NodeConfig {
         let fail = |what: &str, reason: String, remedy: &str| Err(ConfigError::new(file, what, reason, remedy));
         if self.peers.len() > PEERS_MAX {
             return fail("peers", format!("{} entries", self.peers.len()), "name each other validator once");
+        }
+        if self.clock_offset.unsigned_abs() > CLOCK_OFFSET_MAX.unsigned_abs() {
+            let reason = format!("{} ms is more than a day ({CLOCK_OFFSET_MAX} ms)", self.clock_offset);
+            return fail("clock_offset", reason, "remove it: a node's clock is right unless one experiments");
         }
         let mut seen = BTreeSet::new();
         for peer in &self.peers {
@@ -183,6 +205,9 @@ mod tests {
         assert!(parse(twice).unwrap_err().to_string().contains("index 1 stands twice"));
         assert!(parse("[limits]\nverify_threads = 257").is_err());
         assert!(parse("[limits]\nwaiters_max = 0").is_err());
+        assert_eq!(parse("clock_offset = -500").unwrap().clock_offset, -500);
+        assert!(parse("clock_offset = 86400001").unwrap_err().to_string().contains("more than a day"));
+        assert!(parse(&format!("clock_offset = {}", i64::MIN)).is_err());
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Api {
     pub counters: Arc<Counters>,
     /// What may still be taken into work.
     pub load: Arc<Load>,
+    /// By how many milliseconds the clock is wrong on purpose.
+    pub clock_offset: i64,
 }
 
 impl Api {

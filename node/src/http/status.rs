@@ -49,6 +49,7 @@ pub async fn status(State(api): State<Arc<Api>>) -> Result<Json<StatusResponse>,
         is_primary: replica.engine.primary == me,
         voting: is_voting(&api, &replica),
         peers_connected: api.network.connected().len(),
+        clock_offset: api.clock_offset,
         pool: PoolStatus { count: replica.pool.count as u64, bytes: replica.pool.bytes as u64 },
     }))
 }

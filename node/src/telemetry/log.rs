@@ -40,6 +40,8 @@ pub fn start_log(filter: Option<&str>) -> Result<(), LogError> {
         .with_env_filter(parsed)
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(stderr)
+        // Where stderr is a file on a full disk, telling of it on stderr would panic, and end the process.
+        .log_internal_errors(false)
         .try_init()
         .map_err(|error| LogError::Started(error.to_string()))
 }

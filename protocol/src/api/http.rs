@@ -101,6 +101,9 @@ pub struct StatusResponse {
     pub voting: bool,
     /// How many other validators it is connected to.
     pub peers_connected: usize,
+    /// Milliseconds that are added to its wall clock on purpose; 0 outside of experiments.
+    #[serde(default)]
+    pub clock_offset: i64,
     /// What waits in its pool.
     pub pool: PoolStatus,
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod down;
+pub mod fault;
 pub mod node;
 pub mod simulate;
 pub mod status;
@@ -37,6 +38,13 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
         Command::Kill(which) => node::kill(which, &directory, printer),
         Command::Start(which) => node::start(which, &directory, printer),
         Command::Restart(which) => node::restart(which, &directory, printer),
+        Command::Pause(which) => fault::pause(which, &directory, printer),
+        Command::Resume(which) => fault::resume(which, &directory, printer),
+        Command::Partition(partition) => fault::partition(partition, &directory, printer),
+        Command::Heal => fault::heal(&directory, printer),
+        Command::Delay(delay) => fault::delay(delay, &directory, printer),
+        Command::Clock(clock) => fault::clock(clock, &directory, printer),
+        Command::Disk(disk) => fault::disk(disk, &directory, printer),
         Command::Wipe(which) => node::wipe(which, &directory, printer),
         Command::Bench(bench) => bench::run(bench, &directory, printer),
         Command::Down => down::run(&directory, printer),

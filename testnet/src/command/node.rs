@@ -8,6 +8,7 @@ use quorate_cli::output::{Printer, Readable};
 use serde::Serialize;
 
 use crate::arguments::{Node, Wipe};
+use crate::banner::quoted;
 use crate::control::{self, NodeProcess, Request};
 use crate::directory::Directory;
 use crate::home;
@@ -26,7 +27,10 @@ struct Done {
 /// # Errors
 /// When the testnet, or the node, does not run.
 pub fn kill(which: &Node, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
-    act(&which.node, Request::Kill { node: which.node.clone() }, "is killed", directory, printer)
+    act(&which.node, Request::Kill { node: which.node.clone() }, "is killed", directory, printer)?;
+    let dir = quoted(directory.path());
+    printer.say(&format!("Undo it with: quorate-testnet start {} --dir {dir}", which.node));
+    Ok(Exit::Success)
 }
 
 /// Starts a node.

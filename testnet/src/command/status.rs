@@ -1,6 +1,10 @@
 //! `quorate-testnet status`.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use quorate_cli::client::http::Node;
+use quorate_cli::clock;
 use quorate_cli::command::status::ask_all;
 use quorate_cli::exit::{Exit, Failure};
 use quorate_cli::manifest::Manifest;
@@ -10,9 +14,14 @@ use quorate_protocol::api::http::StatusResponse;
 use serde::Serialize;
 
 use crate::banner::short;
-use crate::control::{self, NodeProcess, Request};
+use crate::control::{self, NodeProcess, Request, State};
 use crate::directory::Directory;
+use crate::fault::{Fault, LinkShown};
 use crate::record::Record;
+use crate::settings::Settings;
+
+/// How many directions of links are named.
+const LINKS_NAMED: usize = 12;
 
 /// One node: its process as the supervisor knows it, and what it says of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -21,7 +30,7 @@ pub struct NodeShown {
     pub name: String,
     /// Its process, while it runs.
     pub pid: Option<u32>,
-    /// `active`, `following`, `catching_up` or `halted` as it says; `unreachable` when it does not; `down`.
+    /// `active`, `following`, `catching_up` or `halted` as it says; `unreachable` when it does not; `paused`; `down`.
     pub state: String,
     /// The URL of its HTTP interface.
     pub api: String,
@@ -52,6 +61,12 @@ pub struct TestnetShown {
     pub running: bool,
     /// The nodes, by index.
     pub nodes: Vec<NodeShown>,
+    /// Whether the links between the nodes can be broken: it was started with `--faults`.
+    pub proxied: bool,
+    /// The faults in force, the oldest first.
+    pub faults: Vec<Fault>,
+    /// The directions of links that are not as they should be.
+    pub links: Vec<LinkShown>,
 }
 
 /// Shows how the nodes are. A testnet that does not run is no failure.
@@ -69,11 +84,12 @@ pub fn run(directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
 /// When DIR is no testnet, or its supervisor does not answer.
 pub fn look(directory: &Directory) -> Result<TestnetShown, Failure> {
     let manifest = Manifest::load(directory.path())?;
-    let (running, processes) = match control::ask(directory, &Request::Processes {}) {
-        Ok(processes) => (true, processes),
+    let (running, state) = match control::ask_state(directory, &Request::Processes {}) {
+        Ok(state) => (true, state),
         Err(failure) if failure.code == "not_running" => (false, left_behind(directory, &manifest)),
         Err(failure) => return Err(failure),
     };
+    let State { nodes: processes, proxied, faults, links, .. } = state;
     let nodes: Vec<Node> = processes.iter().flat_map(|node| Node::new(&node.name, &node.api)).collect();
     // Only nodes that run are asked: another program may listen where one did before.
     let up: Vec<Node> = nodes.into_iter().filter(|node| is_up(&processes, node.name())).collect();
@@ -87,15 +103,18 @@ pub fn look(directory: &Directory) -> Result<TestnetShown, Failure> {
         chain_id: manifest.chain_id.to_string(),
         running,
         nodes: shown.collect(),
+        proxied,
+        faults,
+        links,
     })
 }
 
 fn is_up(processes: &[NodeProcess], name: &str) -> bool {
-    processes.iter().any(|process| process.name == name && process.pid.is_some())
+    processes.iter().any(|process| process.name == name && process.pid.is_some() && !process.paused)
 }
 
 /// The nodes of a testnet without a supervisor: down, or left behind by one that died.
-fn left_behind(directory: &Directory, manifest: &Manifest) -> Vec<NodeProcess> {
+fn left_behind(directory: &Directory, manifest: &Manifest) -> State {
     let record = Record::load(&directory.record());
     let pid = |name: &str| {
         let known = record.nodes.iter().find(|node| node.name == name && node.process.is_alive());
@@ -105,14 +124,16 @@ fn left_behind(directory: &Directory, manifest: &Manifest) -> Vec<NodeProcess> {
         name: node.name.clone(),
         pid: pid(&node.name),
         down: pid(&node.name).is_none().then(|| "the testnet is not running".to_owned()),
+        paused: false,
         api: node.api.clone(),
     });
-    nodes.collect()
+    State { nodes: nodes.collect(), ..State::default() }
 }
 
 fn show(process: NodeProcess, status: Option<&StatusResponse>, error: Option<&str>) -> NodeShown {
     let state = match (&process.pid, status) {
         (None, _) => "down".to_owned(),
+        (Some(_), _) if process.paused => "paused".to_owned(),
         (Some(_), None) => "unreachable".to_owned(),
         (Some(_), Some(status)) => word(&status.state),
     };
@@ -137,6 +158,10 @@ impl Readable for TestnetShown {
         let left_behind = self.nodes.iter().any(|node| node.pid.is_some());
         let state = match (self.running, left_behind) {
             (true, _) => style.good("running"),
+            (false, true) if Settings::load(&Directory::new(Path::new(&self.dir)).settings()).faults => style.bad(
+                "without its supervisor, which died and took the links between the nodes along: `up` takes over, `down` \
+                 ends its nodes",
+            ),
             (false, true) => style.bad("without its supervisor, which died: `up` takes over, `down` ends its nodes"),
             (false, false) => style.note("not running"),
         };
@@ -149,7 +174,47 @@ impl Readable for TestnetShown {
             }
         }
         let gap = if reasons.is_empty() { "" } else { "\n" };
-        format!("  {} {state}\n\n{}{gap}{reasons}", self.dir, table.render(style))
+        let faults = self.fault_text(style);
+        format!("  {} {state}\n\n{}{gap}{reasons}{faults}", self.dir, table.render(style))
+    }
+}
+
+impl TestnetShown {
+    fn fault_text(&self, style: Style) -> String {
+        if self.faults.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(&["fault", "of", ">for", "what"]);
+        let now = clock::now_ms();
+        for fault in &self.faults {
+            let seconds = now.saturating_sub(fault.since) / 1000;
+            let (kind, of) = (style.bad(&fault.kind.to_string()), fault.target.clone());
+            table.row([kind, of, format!("{seconds} s"), fault.what.clone()]);
+        }
+        let names = |is_shown: fn(&LinkShown) -> bool| {
+            let shown: Vec<String> = self
+                .links
+                .iter()
+                .filter(|link| is_shown(link))
+                .map(|link| format!("{}>{}", link.from, link.to))
+                .collect();
+            match shown.len().saturating_sub(LINKS_NAMED) {
+                0 => shown.join(" "),
+                more => format!("{} and {more} more", shown[..LINKS_NAMED].join(" ")),
+            }
+        };
+        let mut text = format!("\n{}", table.render(style));
+        let is_slow = |link: &LinkShown| {
+            link.latency_ms + link.jitter_ms + u64::from(link.stall_permille) > 0 || link.bandwidth.is_some()
+        };
+        for (what, links) in [("carry nothing", names(|link| link.held)), ("delayed", names(is_slow))] {
+            if !links.is_empty() {
+                text.push_str(&format!("  {what}: {links}\n"));
+            }
+        }
+        let undo: BTreeSet<&str> = self.faults.iter().map(|fault| fault.undo.as_str()).collect();
+        undo.into_iter().for_each(|undo| text.push_str(&format!("  undo: {}\n", style.strong(undo))));
+        text
     }
 }
 

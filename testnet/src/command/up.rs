@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use quorate_cli::arguments::Format;
@@ -14,12 +15,14 @@ use quorate_cli::output::Printer;
 
 use crate::arguments::Up;
 use crate::banner::Banner;
-use crate::control::{self, Reply};
+use crate::control::{self, Reply, State, Waiting};
 use crate::directory::{Directory, already_running};
+use crate::faults::Faults;
 use crate::interrupt::Interrupt;
 use crate::life;
 use crate::live::Live;
-use crate::supervisor::{Event, Supervisor};
+use crate::settings::Settings;
+use crate::supervisor::{Event, MORE_PER_NODE, Supervisor};
 use crate::{home, process};
 
 /// How many nodes a testnet has unless it is told otherwise.
@@ -54,7 +57,9 @@ fn greet(
 ) -> Result<(), Failure> {
     let wiped = manifest.nodes.iter().filter(|node| !home::has_vote_log(&node.home));
     let without_vote = wiped.map(|node| node.name.clone()).collect();
-    printer.print(&Banner { manifest, dir: directory.path().to_owned(), took: began.elapsed(), detached, without_vote })
+    let faults = Settings::load(&directory.settings()).faults;
+    let (dir, took) = (directory.path().to_owned(), began.elapsed());
+    printer.print(&Banner { manifest, dir, took, detached, faults, without_vote })
 }
 
 fn foreground(arguments: &Up, directory: &Directory, printer: Printer, began: Instant) -> Result<Exit, Failure> {
@@ -81,12 +86,38 @@ fn bring_up(arguments: &Up, directory: &Directory) -> Result<(Supervisor, Receiv
     // Before anything is made: without the node's program there is nothing to start.
     process::node_program()?;
     let manifest = manifest(arguments, directory)?;
-    let mut supervisor = Supervisor::new(directory.clone(), manifest, lock, interrupt.clone())?;
+    let settings = settings(arguments, directory)?;
+    let mut supervisor = Supervisor::new(directory.clone(), (manifest, settings), lock, interrupt.clone())?;
     supervisor.start_all()?;
-    let deadline = Instant::now() + LIVES_WITHIN;
+    let deadline = Instant::now() + LIVES_WITHIN + MORE_PER_NODE * supervisor.manifest().nodes.len() as u32;
     life::prove(directory, supervisor.manifest(), deadline, &interrupt)?;
-    control::listen(directory, move |waiting| drop(sender.send(Event::Control(waiting))))?;
+    let faults = Arc::clone(supervisor.faults());
+    control::listen(directory, move |waiting| answer(&faults, &sender, waiting))?;
     Ok((supervisor, events))
+}
+
+/// Network faults at once, everything else in its turn.
+fn answer(faults: &Faults, sender: &Sender<Event>, waiting: Waiting) {
+    let Some(done) = faults.answer(&waiting.request) else {
+        // A supervisor that is gone answers nobody.
+        return drop(sender.send(Event::Control(waiting)));
+    };
+    let reply = match done {
+        Ok(said) => Reply::Done(Box::new(State { said: Some(said), ..faults.state() })),
+        Err(failure) => Reply::refused(failure),
+    };
+    // A client that is gone does not want its reply.
+    let _ = waiting.reply.send(reply);
+}
+
+/// As it was started last, unless told otherwise; and remembered.
+fn settings(arguments: &Up, directory: &Directory) -> Result<Settings, Failure> {
+    let before = Settings::load(&directory.settings());
+    let now = Settings { faults: arguments.faults.unwrap_or(before.faults) };
+    if now != before {
+        now.save(&directory.settings()).map_err(|error| directory.unwritable(&error))?;
+    }
+    Ok(now)
 }
 
 /// The testnet of this directory, made where there is none.
@@ -136,6 +167,9 @@ fn detach(arguments: &Up, directory: &Directory) -> Result<Manifest, Failure> {
     if let Some(nodes) = arguments.nodes {
         command.args(["--nodes", &nodes.to_string()]);
     }
+    if let Some(faults) = arguments.faults {
+        command.arg(format!("--faults={faults}"));
+    }
     let spawned = command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn();
     let mut child = spawned.map_err(cannot)?;
     let mut line = String::new();
@@ -160,7 +194,7 @@ fn supervise(arguments: &Up, directory: &Directory) -> Exit {
     let _ = rustix::process::setsid();
     let brought = bring_up(arguments, directory);
     let (reply, exit) = match &brought {
-        Ok(_) => (Reply::Done(Vec::new()), Exit::Success),
+        Ok(_) => (Reply::Done(Box::default()), Exit::Success),
         Err(failure) => (Reply::refused(failure.clone()), failure.exit),
     };
     let line = serde_json::to_string(&reply).unwrap_or_default();

@@ -18,8 +18,10 @@ use quorate_protocol::document::{AssetCode, Genesis, Operation, Receipt, Role, R
 
 use super::Net;
 
-/// Clients; with [`PACE`] they send 300 transactions a second while everything runs.
+/// Clients of a load; with [`PACE`] they send 300 transactions a second while everything runs.
 pub const CLIENTS: usize = 30;
+/// Clients where something else than the load is tested: 60 transactions a second.
+const FEW: usize = 6;
 /// How often a client sends, if it has its last receipt.
 const PACE: Duration = Duration::from_millis(100);
 /// How long a client tries before it calls the chain dead.
@@ -64,16 +66,20 @@ fn usd() -> AssetCode {
     AssetCode::new("USD").unwrap()
 }
 
-/// The client to whom one sends.
-pub fn receiver(sender: usize) -> usize {
-    (sender + 1) % CLIENTS
-}
-
 impl Clients {
-    /// Registers and funds the clients, and lets them send.
+    /// Registers and funds [`CLIENTS`] clients, and lets them send.
     pub fn start(net: &Net) -> Clients {
+        Clients::start_some(net, CLIENTS)
+    }
+
+    /// As [`Clients::start`], but only few.
+    pub fn start_few(net: &Net) -> Clients {
+        Clients::start_some(net, FEW)
+    }
+
+    fn start_some(net: &Net, count: usize) -> Clients {
         let genesis = Arc::new(genesis::load(&net.manifest().genesis).unwrap());
-        let keys = (0..CLIENTS).map(|index| SecretKey::from_seed([100 + index as u8; 32])).collect();
+        let keys = (0..count).map(|index| SecretKey::from_seed([100 + index as u8; 32])).collect();
         let (ended, abandoned) = (AtomicBool::new(false), AtomicBool::new(false));
         let shared = Shared { nodes: net.nodes(), genesis, keys, held: Mutex::default(), ended, abandoned };
         let shared = Arc::new(shared);
@@ -87,8 +93,13 @@ impl Clients {
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.run(index))
         };
-        let threads = (0..CLIENTS).map(start).collect();
+        let threads = (0..count).map(start).collect();
         Clients { shared, threads }
+    }
+
+    /// The client to whom one sends.
+    pub fn receiver(&self, sender: usize) -> usize {
+        self.shared.receiver(sender)
     }
 
     /// The receipts that the clients hold, in the order in which they got them.
@@ -122,8 +133,12 @@ impl Drop for Clients {
 }
 
 impl Shared {
+    fn receiver(&self, sender: usize) -> usize {
+        (sender + 1) % self.keys.len()
+    }
+
     fn run(&self, me: usize) {
-        let begin = Instant::now() + PACE * me as u32 / CLIENTS as u32;
+        let begin = Instant::now() + PACE * me as u32 / self.keys.len() as u32;
         let mut due = begin;
         for number in 0.. {
             thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -131,7 +146,7 @@ impl Shared {
                 return;
             }
             let amount = 1 + u128::from(number % 9);
-            let to = self.keys[receiver(me)].public_key();
+            let to = self.keys[self.receiver(me)].public_key();
             let transfer = Operation::Transfer { to, code: usd(), amount };
             let Some(response) = self.send(me, &self.sign(&self.keys[me], vec![transfer], number)) else { return };
             assert_eq!(response.status, TransactionStatus::Applied, "{response:?}");

@@ -5,11 +5,12 @@
 #![allow(dead_code)]
 
 pub mod clients;
+pub mod judge;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,15 +21,21 @@ use quorate_crypto::key::SecretKey;
 use rustix::process::Pid;
 use serde_json::Value;
 
-/// One testnet at a time: they share the machine's cores.
-static TURN: Mutex<()> = Mutex::new(());
+/// Testnets share the machine's cores: one at a time where time is measured, as many as there are test threads elsewhere.
+static TURN: RwLock<()> = RwLock::new(());
 /// How long something may take that is not measured here.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A testnet's directory, and whatever runs in it until this is dropped.
 pub struct Net {
     dir: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
+}
+
+/// The right to run.
+enum Turn {
+    Alone { _guard: RwLockWriteGuard<'static, ()> },
+    Beside { _guard: RwLockReadGuard<'static, ()> },
 }
 
 #[derive(Debug)]
@@ -62,9 +69,16 @@ pub fn run(command: &mut Command) -> Run {
 }
 
 impl Net {
+    /// A testnet that has the machine for itself.
     pub fn new() -> Net {
         // A test that failed has left nothing behind that could harm the next.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Turn::Alone { _guard: TURN.write().unwrap_or_else(PoisonError::into_inner) };
+        Net { dir: tempfile::tempdir().unwrap(), _turn: turn }
+    }
+
+    /// A testnet beside which others may run.
+    pub fn beside_others() -> Net {
+        let turn = Turn::Beside { _guard: TURN.read().unwrap_or_else(PoisonError::into_inner) };
         Net { dir: tempfile::tempdir().unwrap(), _turn: turn }
     }
 
@@ -104,8 +118,27 @@ impl Net {
         key_file::read(&self.manifest().account(name).unwrap().key_file).unwrap()
     }
 
+    /// What `status` tells of the testnet.
+    pub fn look(&self) -> Value {
+        self.testnet(&["status", "--output", "json"]).ok().json()["data"].clone()
+    }
+
+    /// What `status` tells of its nodes.
     pub fn status(&self) -> Vec<Value> {
-        self.testnet(&["status", "--output", "json"]).ok().json()["data"]["nodes"].as_array().unwrap().clone()
+        self.look()["nodes"].as_array().unwrap().clone()
+    }
+
+    /// Waits until `comes_true` of what `status` tells of the nodes.
+    pub fn wait_status(&self, what: &str, comes_true: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let end = Instant::now() + PATIENCE * 2;
+        loop {
+            let nodes = self.status();
+            if comes_true(&nodes) {
+                return nodes;
+            }
+            assert!(Instant::now() < end, "{what} does not come true: {nodes:#?}");
+            thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub fn height(&self) -> u64 {
