@@ -165,7 +165,8 @@ impl Parts {
         if *version != VERSION {
             return Err(KeystoreError::Version(*version));
         }
-        let cost = Cost { memory_kib: u32::from_le_bytes(part(clear, 9)?), passes: u32::from_le_bytes(part(clear, 13)?) };
+        let cost =
+            Cost { memory_kib: u32::from_le_bytes(part(clear, 9)?), passes: u32::from_le_bytes(part(clear, 13)?) };
         Ok(Parts {
             params: cost.params()?,
             salt: part(clear, SALT_AT)?,
@@ -265,8 +266,7 @@ mod tests {
         clear.extend_from_slice(&[2; NONCE_BYTES]);
         clear.extend_from_slice(key().public_key().as_bytes());
         let bytes = seal_after(clear, &key(), b"correct horse").unwrap();
-        let golden =
-            "d5a862921ebd104be850aea63f073c3ce9485e3ba348e3a2d87dd05cb7ca75d1f5fae2774fc6dacbbf61dded59dfe10f";
+        let golden = "d5a862921ebd104be850aea63f073c3ce9485e3ba348e3a2d87dd05cb7ca75d1f5fae2774fc6dacbbf61dded59dfe10f";
         assert_eq!(hex::encode(&bytes[CLEAR_BYTES..]), golden);
         assert_eq!(open(&bytes, b"correct horse").unwrap().seed(), key().seed());
     }
