@@ -32,7 +32,8 @@ fn a_time_out_is_no_failure_and_waiting_for_it_pays_once() {
     let net = Net::new();
     net.testnet(&["up", "--detach"]).ok();
     let stopped = [pid(&net, "v2"), pid(&net, "v3")];
-    stopped.map(|pid| kill_process(pid, Signal::STOP).unwrap());
+    let signal = |signal| stopped.iter().for_each(|pid| kill_process(*pid, signal).unwrap());
+    signal(Signal::STOP);
     let lost = net.quorate(&[
         "--timeout",
         "2",
@@ -50,7 +51,7 @@ fn a_time_out_is_no_failure_and_waiting_for_it_pays_once() {
         "--valid-for",
         "100",
     ]);
-    stopped.map(|pid| kill_process(pid, Signal::CONT).unwrap());
+    signal(Signal::CONT);
     assert_eq!(lost.code, Some(5), "sent, and nobody can know: {lost:?}");
     let error = &lost.json()["errors"][0];
     assert_eq!((&error["outcome"], &error["retryable"]), (&json!("unknown"), &json!(true)));

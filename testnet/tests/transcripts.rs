@@ -1,6 +1,6 @@
 //! Sessions at a terminal as readable files, each played against a testnet of its own: `$` a command, then what it prints
-//! (stderr lines begin with `! `), then `? ` its exit code where that is not 0. What differs from run to run is written as
-//! HEX, TIME, ADDRESS and VALIDATORS. `QUORATE_BLESS=1` writes what was printed into the files.
+//! (stderr lines begin with `! `, an empty line is `~`), then `? ` its exit code where that is not 0. What differs from run to run is written as
+//! HEX, TIME, MILLIS, ADDRESS and VALIDATORS. `QUORATE_BLESS=1` writes what was printed into the files.
 
 mod common;
 
@@ -72,7 +72,8 @@ fn play(line: &str, dir: &Path, work: &Path) -> String {
     }
     let beside = program("quorate").parent().unwrap().display().to_string() + "/";
     let text = text.replace(&beside, "").replace(work.to_str().unwrap(), "HOME").replace(dir.to_str().unwrap(), "DIR");
-    text.lines().map(|line| normal(line) + "\n").collect()
+    let shown = |line: &str| if line.is_empty() { "~\n".to_owned() } else { normal(line) + "\n" };
+    text.lines().map(shown).collect()
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -89,6 +90,9 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// Digits of a time in Unix milliseconds.
+const MILLIS_DIGITS: usize = 13;
+
 /// The line without what differs from run to run.
 fn normal(line: &str) -> String {
     if let Some((label, _)) = line.split_once("v0 ").or_else(|| line.split_once("v1 "))
@@ -103,6 +107,9 @@ fn normal(line: &str) -> String {
         if hex >= 64 {
             normal += "HEX";
             rest = &rest[hex..];
+        } else if rest.bytes().take_while(u8::is_ascii_digit).count() == MILLIS_DIGITS {
+            normal += "MILLIS";
+            rest = &rest[MILLIS_DIGITS..];
         } else if let Some(after) = time(rest) {
             normal += "TIME";
             rest = after;

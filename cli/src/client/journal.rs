@@ -29,7 +29,7 @@ enum Record {
     /// These bytes may be sent from now on.
     Signed { item: Digest, transaction: String },
     /// What became of them, for certain.
-    Settled { item: Digest, outcome: TransactionResponse },
+    Settled { item: Digest, outcome: Box<TransactionResponse> },
 }
 
 /// How far an item of the batch is.
@@ -101,7 +101,7 @@ impl Journal {
     /// # Errors
     /// When it cannot be written.
     pub fn settle(&mut self, item: Digest, outcome: &TransactionResponse) -> Result<(), Failure> {
-        let outcome = TransactionResponse { receipt: None, ..outcome.clone() };
+        let outcome = Box::new(TransactionResponse { receipt: None, ..outcome.clone() });
         self.append(&Record::Settled { item, outcome })
     }
 
@@ -135,7 +135,7 @@ impl Journal {
                     let signed = encode::decode(&bytes).map_err(|error| self.damaged(index + 1, &error.to_string()))?;
                     self.standings.insert(item, Standing::Signed(Box::new(signed)));
                 }
-                Record::Settled { item, outcome } if index > 0 => self.note(item, outcome),
+                Record::Settled { item, outcome } if index > 0 => self.note(item, *outcome),
                 _ => return Err(self.damaged(index + 1, "this line does not belong here, or is of another version")),
             }
         }

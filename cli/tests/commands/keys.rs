@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -158,7 +157,7 @@ fn at_terminal(user: &User, arguments: &[&str], answers: &[&str]) -> (Option<i32
     let mut command = user.command(arguments);
     let mut child = command.stdin(slave()).stderr(slave()).stdout(Stdio::null()).spawn().unwrap();
     drop(command);
-    let mut terminal = File::from(OwnedFd::from(master));
+    let mut terminal = File::from(master);
     let (mut seen, mut answers) = (String::new(), answers.iter());
     let mut bytes = [0; 256];
     // The terminal reports an error once the program is gone.
