@@ -1,13 +1,16 @@
-//! A user's key in a file: JSON, readable by its owner only.
+//! A user's key in a file of its own, readable by its owner only: in clear as JSON, or encrypted as the keystore keeps it.
 
+use std::io;
 use std::path::Path;
 
 use quorate_crypto::key::{PublicKey, SecretKey};
+use quorate_crypto::keystore::{self, KeystoreError};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::files::{self, SMALL_FILE_BYTES_MAX};
+use crate::passphrase::Passphrases;
 
 /// The version of the format that this program reads and writes.
 const VERSION: u32 = 1;
@@ -32,6 +35,36 @@ struct KeyFile {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(path: &Path, key: &SecretKey, note: &str) -> Result<(), Failure> {
+    let bytes = form(path, key, note)?;
+    files::write(path, &bytes).map_err(|error| cannot_write(path, &error))
+}
+
+/// As [`write`], never over another file.
+///
+/// # Errors
+/// When the file exists or cannot be written.
+pub fn create(path: &Path, key: &SecretKey, note: &str) -> Result<(), Failure> {
+    let bytes = form(path, key, note)?;
+    files::create(path, &bytes).map_err(|error| cannot_write(path, &error))
+}
+
+/// That a key file cannot be written.
+pub fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return Failure::new(
+            Exit::Usage,
+            "file_exists",
+            format!("{} exists already; it is left as it is", path.display()),
+            "name another file; a key is never overwritten",
+        );
+    }
+    Failure::internal(
+        format!("the key file {} cannot be written: {error}", path.display()),
+        "check the folder's permissions and the free space",
+    )
+}
+
+fn form(path: &Path, key: &SecretKey, note: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let file = KeyFile {
         kind: KIND.to_owned(),
         version: VERSION,
@@ -41,11 +74,48 @@ pub fn write(path: &Path, key: &SecretKey, note: &str) -> Result<(), Failure> {
     };
     let mut bytes = Zeroizing::new(serde_json::to_vec_pretty(&file).map_err(|error| bad(path, &error.to_string()))?);
     bytes.push(b'\n');
-    files::write(path, &bytes).map_err(|error| {
-        Failure::internal(
-            format!("the key file {} cannot be written: {error}", path.display()),
-            "check the folder's permissions and the free space",
-        )
+    Ok(bytes)
+}
+
+/// Reads a key file of either form; an encrypted one asks for its passphrase.
+///
+/// # Errors
+/// As [`read`] and [`unseal`].
+pub fn read_either(path: &Path, passphrases: &Passphrases) -> Result<SecretKey, Failure> {
+    check_private(path)?;
+    let bytes = Zeroizing::new(files::read(path, SMALL_FILE_BYTES_MAX).map_err(|error| bad(path, &error.to_string()))?);
+    if keystore::is_sealed(&bytes) { unseal(path, &bytes, passphrases) } else { parse(path, &bytes) }
+}
+
+/// The public key of a key file of either form; needs no passphrase.
+///
+/// # Errors
+/// Exit code 10 when the file is missing, damaged, of another version, or readable by others.
+pub fn public_key(path: &Path) -> Result<PublicKey, Failure> {
+    check_private(path)?;
+    let bytes = Zeroizing::new(files::read(path, SMALL_FILE_BYTES_MAX).map_err(|error| bad(path, &error.to_string()))?);
+    if keystore::is_sealed(&bytes) {
+        return keystore::public_key(&bytes).map_err(|error| bad(path, &error.to_string()));
+    }
+    parse(path, &bytes).map(|key| key.public_key())
+}
+
+/// Opens the encrypted key that `path` holds.
+///
+/// # Errors
+/// Exit code 10 when the passphrase is wrong or the file was changed, and as [`Passphrases::existing`].
+pub fn unseal(path: &Path, sealed: &[u8], passphrases: &Passphrases) -> Result<SecretKey, Failure> {
+    // A file that is none at all is found out before anybody is asked.
+    keystore::public_key(sealed).map_err(|error| bad(path, &error.to_string()))?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let passphrase = passphrases.existing(&name)?;
+    keystore::open(sealed, &passphrase).map_err(|error| match error {
+        KeystoreError::Wrong => Failure::config(
+            "wrong_passphrase",
+            format!("the encrypted key {} does not open: {error}", path.display()),
+            "try again with the right passphrase; without it, and without a copy in clear, the key is lost",
+        ),
+        other => bad(path, &other.to_string()),
     })
 }
 
@@ -56,8 +126,15 @@ pub fn write(path: &Path, key: &SecretKey, note: &str) -> Result<(), Failure> {
 pub fn read(path: &Path) -> Result<SecretKey, Failure> {
     check_private(path)?;
     let bytes = Zeroizing::new(files::read(path, SMALL_FILE_BYTES_MAX).map_err(|error| bad(path, &error.to_string()))?);
+    if keystore::is_sealed(&bytes) {
+        return Err(bad(path, "it is encrypted, and here a key in clear is needed"));
+    }
+    parse(path, &bytes)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<SecretKey, Failure> {
     // The parser's message may quote the file, and with it the secret: only the place is told.
-    let file: KeyFile = serde_json::from_slice(&bytes)
+    let file: KeyFile = serde_json::from_slice(bytes)
         .map_err(|error| bad(path, &format!("not a key file (line {}, column {})", error.line(), error.column())))?;
     if file.kind != KIND {
         return Err(bad(path, &format!("it holds a key of another kind: {}", file.kind)));
@@ -102,7 +179,6 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::exit::Exit;
 
     fn written() -> (tempfile::TempDir, std::path::PathBuf, SecretKey) {
         let dir = tempfile::tempdir().unwrap();

@@ -5,9 +5,10 @@
 //! | [`arguments`], [`command`] | one file per command: what can be typed, and what it does |
 //! | [`client`] | the way to the nodes: HTTP with bounds, fail-over, the outbox |
 //! | [`receipt`], [`genesis`] | proofs, and what they are checked against |
-//! | [`manifest`], [`key_file`], [`files`] | what is on disk |
+//! | [`manifest`], [`keystore`], [`key_file`], [`files`] | what is on disk |
+//! | [`passphrase`] | where a passphrase comes from |
 //! | [`output`] | JSON envelope, tables, progress |
-//! | [`exit`] | exit codes, and the failure that carries one |
+//! | [`exit`], [`interrupt`] | exit codes, the failure that carries one, and Ctrl-C |
 
 pub mod arguments;
 pub mod client;
@@ -16,7 +17,10 @@ pub mod command;
 pub mod exit;
 pub mod files;
 pub mod genesis;
+pub mod interrupt;
 pub mod key_file;
+pub mod keystore;
 pub mod manifest;
 pub mod output;
+pub mod passphrase;
 pub mod receipt;

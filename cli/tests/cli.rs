@@ -1,5 +1,6 @@
 //! The program as users and scripts meet it: what it prints, and how it ends, whatever the nodes do.
 
+mod commands;
 mod support;
 
 use std::fs;
@@ -109,8 +110,14 @@ fn a_failed_transaction_is_exit_4_with_its_receipt() {
 #[test]
 fn a_refusal_is_exit_4_with_the_nodes_code_and_hint() {
     let chain = Arc::new(Chain::new());
-    let node = answers(&chain, |_| Answer::problem(Code::UnknownSender));
-    with(&chain, &[&node, &node]);
+    let refuses = || answers(&chain, |_| Answer::problem(Code::UnknownSender));
+    let (one, another) = (refuses(), refuses());
+    with(&chain, &[&one]);
+    let doubtful = chain.transfer();
+    assert_eq!(doubtful.code, Some(5), "one node may be the liar: {doubtful:?}");
+    assert_eq!((doubtful.json()["errors"][0]["code"].clone(), chain.outbox().len()), (json!("unknown_sender"), 1));
+    std::fs::remove_dir_all(chain.path("outbox")).unwrap();
+    with(&chain, &[&one, &another]);
     let done = chain.transfer();
     assert_eq!(done.code, Some(4), "{done:?}");
     assert_eq!(done.json()["errors"][0]["code"], "unknown_sender");
@@ -208,7 +215,7 @@ fn a_first_node_that_hangs_costs_no_time_out() {
 }
 
 #[test]
-fn a_full_node_is_exit_8_and_nothing_is_kept() {
+fn a_full_node_is_exit_8_and_the_same_bytes_can_be_sent_again() {
     let chain = Arc::new(Chain::new());
     let node = answers(&chain, |_| {
         let Answer::Json(code, body, _) = Answer::problem(Code::PoolFull) else { unreachable!() };
@@ -217,8 +224,10 @@ fn a_full_node_is_exit_8_and_nothing_is_kept() {
     with(&chain, &[&node]);
     let done = chain.transfer();
     assert_eq!(done.code, Some(8), "{done:?}");
-    assert_eq!(done.json()["errors"][0]["code"], "pool_full");
-    assert!(chain.outbox().is_empty());
+    let error = &done.json()["errors"][0];
+    assert_eq!(error["code"], "pool_full");
+    assert!(error["hint"].as_str().unwrap().contains(&format!("tx wait {}", done.announced())), "{error}");
+    assert_eq!(chain.outbox().len(), 1, "it may say so and keep them");
 }
 
 #[test]
@@ -289,14 +298,20 @@ fn a_chain_that_stands_still_is_not_sent_to() {
 #[test]
 fn expiry_needs_the_word_of_more_than_f_nodes() {
     let chain = Arc::new(Chain::new());
-    let expired = answers(&chain, |id| stands(id, TransactionStatus::Expired));
-    let waits = answers(&chain, |id| stands(id, TransactionStatus::Accepted));
-    with(&chain, &[&expired, &waits, &waits, &waits]);
-    let id = zero().to_string();
-    let wait = ["--timeout", "1", "--output", "json", "tx", "wait", &id];
-    assert_eq!(chain.quorate(&wait).code, Some(5), "one node's word is not enough");
-    with(&chain, &[&expired, &waits, &waits, &expired]);
-    let done = chain.quorate(&wait);
+    let says = |index, status| {
+        FakeNode::start_as(&chain, index, move |request: &Request| Some(stands(request.asked()?, status)))
+    };
+    let expired = says(0, TransactionStatus::Expired);
+    let waits = says(1, TransactionStatus::Accepted);
+    let wait = |nodes: &[&FakeNode]| {
+        with(&chain, nodes);
+        chain.quorate(&["--timeout", "1", "--output", "json", "tx", "wait", &zero().to_string()])
+    };
+    assert_eq!(wait(&[&expired, &waits, &waits, &waits]).code, Some(5), "one node's word is not enough");
+    let again = says(0, TransactionStatus::Expired);
+    assert_eq!(wait(&[&expired, &waits, &waits, &again]).code, Some(5), "one validator at two addresses is one");
+    let another = says(3, TransactionStatus::Expired);
+    let done = wait(&[&expired, &waits, &waits, &another]);
     assert_eq!(done.code, Some(4), "{done:?}");
     assert_eq!(done.json()["data"]["status"], "expired");
 }

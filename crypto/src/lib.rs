@@ -8,6 +8,7 @@
 //! - [`hash`]: SHA-256 digests
 //! - [`mod@encode`]: canonical bytes and bounded collections
 //! - [`key`]: Ed25519 keys and signatures as bytes
+//! - [`keystore`]: a secret key under a passphrase
 //! - [`signature`]: the one verification predicate, single and in batches
 //! - [`signed`]: signed and verified values
 //! - [`merkle`]: RFC 6962 trees over lists
@@ -19,6 +20,7 @@ mod key_cache;
 pub mod encode;
 pub mod hash;
 pub mod key;
+pub mod keystore;
 pub mod merkle;
 pub mod signature;
 pub mod signed;

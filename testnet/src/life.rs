@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use quorate_cli::client::http::Node;
 use quorate_cli::client::outbox::Outbox;
-use quorate_cli::command::transfer::{Order, send};
+use quorate_cli::client::submit::{Draft, send};
 use quorate_cli::exit::{Exit, Failure};
 use quorate_cli::manifest::Manifest;
 use quorate_cli::output::progress::Progress;
 use quorate_cli::{genesis, key_file, receipt};
-use quorate_protocol::document::{AssetCode, Genesis};
+use quorate_protocol::document::{AssetCode, Genesis, Operation};
 use quorate_protocol::id::TransactionId;
 
 use crate::directory::Directory;
@@ -78,11 +78,11 @@ fn commit(
         ));
     };
     let code = AssetCode::new(ASSET).map_err(|error| Failure::internal(error.to_string(), "report this fault"))?;
-    let order =
-        Order { to: account.address, code, minor: 1, memo: "the testnet lives".to_owned(), valid_for: VALID_FOR };
+    let transfer = Operation::Transfer { to: account.address, code, amount: 1 };
+    let draft = Draft { operations: vec![transfer], memo: "the testnet lives".to_owned(), valid_for: VALID_FOR };
     let key = key_file::read(&account.key_file)?;
     let outbox = Outbox::new(directory.path().join("outbox"));
-    let outcome = send((nodes, genesis), (&key, &order), &outbox, deadline, |_| (), &mut Progress::silent());
+    let outcome = send((nodes, genesis), (&key, &draft), &outbox, deadline, |_| (), &mut Progress::silent());
     outcome.map(|response| response.id).map_err(|failure| {
         let message = format!("the nodes run, but the chain commits nothing: {}", failure.message);
         Failure::new(Exit::Internal, "no_commit", message, "see the nodes' logs, DIR/v*/node.log")

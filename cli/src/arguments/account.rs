@@ -4,9 +4,11 @@ use clap::Args;
 
 /// Show an account's balances and roles.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: quorate --testnet DIR account alice")]
+#[command(
+    after_help = "Examples:\n  quorate --testnet DIR account alice\n  quorate --testnet DIR --node v2 account alice --output json"
+)]
 pub struct Account {
-    /// A name of the testnet, or an address (64 hex digits)
+    /// A name of the testnet or of your keystore, or an address (64 hex digits)
     #[arg(value_name = "NAME|ADDRESS")]
     pub account: String,
 }

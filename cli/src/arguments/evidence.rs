@@ -6,6 +6,9 @@ use clap::{Args, Subcommand};
 
 /// List or verify evidence against validators.
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  quorate --testnet DIR evidence\n  quorate --testnet DIR evidence --output json > evidence.json"
+)]
 pub struct Evidence {
     /// What to do with it; without, list what a node holds.
     #[command(subcommand)]
@@ -21,7 +24,9 @@ pub enum EvidenceCommand {
 
 /// Verify an evidence file.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "The file is what `quorate evidence --output json` prints. No network is used.")]
+#[command(
+    after_help = "The file is what `quorate evidence --output json` prints. No network is used.\n\nExamples:\n  quorate evidence verify evidence.json --genesis DIR/genesis.json"
+)]
 pub struct VerifyEvidence {
     /// The file with the evidence
     #[arg(value_name = "FILE")]

@@ -1,19 +1,16 @@
 //! `quorate transfer`.
 
-use std::time::Duration;
-
 use clap::Args;
 
-use super::duration::seconds;
+use super::signing::Signing;
 
 /// Transfer an amount of an asset, and wait for the receipt.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Example: quorate --testnet DIR transfer --from alice --to bob --amount 12.50 --asset USD")]
+#[command(after_help = "Examples:\n  \
+                        quorate --testnet DIR transfer --from alice --to bob --amount 12.50 --asset USD\n  \
+                        quorate --node http://127.0.0.1:8080 --genesis genesis.json transfer --from my-key --to ADDRESS --amount 1 --asset USD")]
 pub struct Transfer {
-    /// Who sends: a name of the testnet, or the address of the key given with --key
-    #[arg(long, value_name = "NAME|ADDRESS")]
-    pub from: Option<String>,
-    /// Who receives: a name of the testnet, or an address (64 hex digits)
+    /// Who receives: a name of the testnet or of your keystore, or an address (64 hex digits)
     #[arg(long, value_name = "NAME|ADDRESS")]
     pub to: String,
     /// How much, in the asset's decimals
@@ -22,10 +19,7 @@ pub struct Transfer {
     /// The asset's code
     #[arg(long, value_name = "CODE")]
     pub asset: String,
-    /// A text that is stored with the transaction
-    #[arg(long, default_value = "", value_name = "TEXT")]
-    pub memo: String,
-    /// For how many seconds the transaction may still be executed
-    #[arg(long, default_value = "30", value_parser = seconds, value_name = "SECONDS")]
-    pub valid_for: Duration,
+    /// Who signs, and how.
+    #[command(flatten)]
+    pub signing: Signing,
 }

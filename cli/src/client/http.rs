@@ -5,18 +5,20 @@ use std::time::Duration;
 use quorate_crypto::encode::BoundedBytes;
 use quorate_protocol::api::evidence::{EVIDENCE_ANSWER_BYTES_MAX, EvidenceResponse};
 use quorate_protocol::api::http::{
-    AccountResponse, BORSH_MEDIA_TYPE, BlockResponse, ConsensusResponse, StatusResponse, SubmitRequest, SubmitResponse,
-    TransactionResponse, ValidatorsResponse,
+    AccountResponse, AssetResponse, BORSH_MEDIA_TYPE, BlockResponse, ConsensusResponse, StatusResponse, SubmitRequest,
+    SubmitResponse, TransactionResponse, ValidatorsResponse,
 };
 use quorate_protocol::api::problem::Problem;
+use quorate_protocol::document::AssetCode;
 use quorate_protocol::document::receipt::Receipt;
 use quorate_protocol::id::TransactionId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use ureq::http::{Response, StatusCode};
-use ureq::{Agent, Body, Timeout};
+use ureq::{Agent, Body, BodyReader, RequestBuilder, Timeout};
 
+use super::access::{self, Access};
 use crate::exit::{Exit, Failure};
 
 /// The longest answer that is read, in bytes.
@@ -49,6 +51,9 @@ pub enum CallError {
         /// When to try again, where the node says so.
         retry_after: Option<Duration>,
     },
+    /// The node, or what stands before it, wants credentials.
+    #[error("wants credentials: {0}")]
+    Denied(String),
     /// The answer is not what the interface promises.
     #[error("gave an answer that is not understood: {0}")]
     Nonsense(String),
@@ -68,6 +73,7 @@ impl CallError {
             CallError::Lost(_) => {
                 Failure::new(Exit::NotSent, "no_answer", message, "try again, or ask another node with --node")
             }
+            CallError::Denied(detail) => access::denied(node, &detail),
             CallError::Nonsense(_) => Failure::new(
                 Exit::Internal,
                 "bad_answer",
@@ -84,7 +90,6 @@ impl CallError {
 /// The exit code for a request that a node refused with this HTTP status.
 fn exit_of(status: u16) -> Exit {
     match status {
-        401 | 403 => Exit::Auth,
         404 => Exit::NotFound,
         400 | 405 | 413 | 415 | 422 => Exit::Usage,
         429 | 503 => Exit::Overloaded,
@@ -98,33 +103,43 @@ pub struct Node {
     name: String,
     url: String,
     agent: Agent,
+    access: Access,
 }
 
 impl Node {
-    /// The node at this URL; `http://` may be left out.
+    /// The node at this URL; `http://` may be left out. It is shown no token.
     ///
     /// # Errors
     /// Exit code 2 for an address that is no HTTP URL.
     pub fn new(name: &str, url: &str) -> Result<Node, Failure> {
+        Node::with_access(name, url, &Access::default())
+    }
+
+    /// The node at this URL, which is shown a token and whose certificate is checked as `access` says.
+    ///
+    /// # Errors
+    /// Exit code 2 for an address that is no HTTP URL, or to which a token would go unencrypted.
+    pub fn with_access(name: &str, url: &str, access: &Access) -> Result<Node, Failure> {
         let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let url = url.trim_end_matches('/').to_owned();
-        let parsed: Result<ureq::http::Uri, _> = url.parse();
-        let good =
-            parsed.is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.host().is_some() && uri.query().is_none());
-        if !good {
+        let parsed: Option<ureq::http::Uri> = url.parse().ok().filter(|uri: &ureq::http::Uri| uri.query().is_none());
+        let parts = parsed.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.host()?)));
+        let Some((scheme @ ("http" | "https"), host)) = parts else {
             return Err(Failure::usage(
                 format!("`{url}` is not the URL of a node"),
                 "give a name of the testnet, or a URL such as http://127.0.0.1:8080",
             ));
-        }
+        };
+        access.check(scheme, host)?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
+            .tls_config(access.tls())
             .max_response_header_size(HEADER_BYTES_MAX)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("quorate/", env!("CARGO_PKG_VERSION")));
-        Ok(Node { name: name.to_owned(), url, agent: config.build().new_agent() })
+        Ok(Node { name: name.to_owned(), url, agent: config.build().new_agent(), access: access.clone() })
     }
 
     /// The name that the user knows it by.
@@ -177,6 +192,14 @@ impl Node {
         self.get(&format!("/v1/accounts/{address}"))
     }
 
+    /// An asset.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn asset(&self, code: AssetCode) -> Result<AssetResponse, CallError> {
+        self.get(&format!("/v1/assets/{code}"))
+    }
+
     /// A block by height, header hash, or `latest`.
     ///
     /// # Errors
@@ -219,10 +242,40 @@ impl Node {
     /// # Errors
     /// See [`CallError`]. After [`CallError::Lost`] the node may have any of them or none.
     pub fn submit_many(&self, list: &[u8], wait: &str, patience: Duration) -> Result<SubmitResponse, CallError> {
-        let url = format!("{}/v1/transactions?wait={wait}&timeout={}", self.url, patience.as_millis());
-        let request = self.agent.post(url).header("content-type", BORSH_MEDIA_TYPE);
+        let path = format!("/v1/transactions?wait={wait}&timeout={}", patience.as_millis());
+        let request = self.authorized(self.agent.post(self.at(&path))).header("content-type", BORSH_MEDIA_TYPE);
         let response = request.config().timeout_global(Some(patience + ANSWER_TIMEOUT)).build().send(list);
         read(response.map_err(call_error)?, ANSWER_BYTES_MAX)
+    }
+
+    /// Opens the stream of events at this path, to be read until it ends or `at_most` is over.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn stream(&self, path: &str, last: Option<&str>, at_most: Duration) -> Result<BodyReader<'static>, CallError> {
+        let mut request = self.authorized(self.agent.get(self.at(path))).header("accept", "text/event-stream");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let config = request.config().timeout_recv_response(Some(ANSWER_TIMEOUT)).timeout_recv_body(Some(at_most));
+        let response = config.build().call().map_err(call_error)?;
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        Err(read::<Never>(response, ANSWER_BYTES_MAX)
+            .err()
+            .unwrap_or_else(|| CallError::Nonsense("no stream".to_owned())))
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    fn authorized<B>(&self, request: RequestBuilder<B>) -> RequestBuilder<B> {
+        match self.access.authorization() {
+            Some(value) => request.header("authorization", value.as_str()),
+            None => request,
+        }
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
@@ -230,17 +283,21 @@ impl Node {
     }
 
     fn get_up_to<T: DeserializeOwned>(&self, path: &str, bytes_max: u64) -> Result<T, CallError> {
-        let request = self.agent.get(format!("{}{path}", self.url));
+        let request = self.authorized(self.agent.get(self.at(path)));
         let response = request.config().timeout_global(Some(ANSWER_TIMEOUT)).build().call();
         read(response.map_err(call_error)?, bytes_max)
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize, timeout: Duration) -> Result<T, CallError> {
-        let request = self.agent.post(format!("{}{path}", self.url));
+        let request = self.authorized(self.agent.post(self.at(path)));
         let response = request.config().timeout_global(Some(timeout)).build().send_json(body);
         read(response.map_err(call_error)?, ANSWER_BYTES_MAX)
     }
 }
+
+/// No answer at all has this form.
+#[derive(serde::Deserialize)]
+enum Never {}
 
 fn read<T: DeserializeOwned>(mut response: Response<Body>, bytes_max: u64) -> Result<T, CallError> {
     let status = response.status();
@@ -252,7 +309,13 @@ fn read<T: DeserializeOwned>(mut response: Response<Body>, bytes_max: u64) -> Re
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| CallError::Nonsense(error.to_string()));
     }
-    match serde_json::from_slice::<Problem>(&body) {
+    let problem = serde_json::from_slice::<Problem>(&body);
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Err(CallError::Denied(
+            problem.map_or_else(|_| format!("HTTP status {status}"), |problem| problem.detail),
+        ));
+    }
+    match problem {
         Ok(problem) => Err(CallError::Problem { status: status.as_u16(), problem: Box::new(problem), retry_after }),
         Err(_) => Err(CallError::Nonsense(format!("HTTP status {status} without a problem document"))),
     }
@@ -271,6 +334,8 @@ fn call_error(error: ureq::Error) -> CallError {
         | ureq::Error::HostNotFound
         | ureq::Error::BadUri(_)
         | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => CallError::Unreachable(error.to_string()),
+        // The handshake comes first: nothing was sent.
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) | ureq::Error::Pem(_) => CallError::Unreachable(error.to_string()),
         ureq::Error::Io(io)
             if matches!(io.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | AddrNotAvailable) =>
         {

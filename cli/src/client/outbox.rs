@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use quorate_crypto::encode;
 use quorate_crypto::hash::Digest;
@@ -17,6 +18,8 @@ use crate::files::{self, SMALL_FILE_BYTES_MAX};
 const VERSION: u32 = 1;
 /// How long after its `valid_until` an entry is kept, in milliseconds: 30 days.
 const KEPT_MS: u64 = 30 * 24 * 3_600_000;
+/// The most entries that an outbox holds.
+const ENTRIES_MAX: usize = 10_000;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,15 @@ struct Entry {
     valid_until: u64,
     /// The canonical bytes of the signed transaction as hex.
     transaction: String,
+}
+
+/// An entry without its bytes: a transaction that has no certain outcome yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Kept {
+    /// The transaction.
+    pub id: TransactionId,
+    /// Until when it may be executed, Unix milliseconds of block time.
+    pub valid_until: u64,
 }
 
 #[derive(Deserialize)]
@@ -81,6 +93,7 @@ impl Outbox {
             valid_until: body.valid_until,
             transaction: hex::encode(encode::encode(transaction)),
         };
+        self.make_room(body.valid_until)?;
         let path = self.path(&entry.id);
         let written = fs::create_dir_all(&self.dir)
             .and_then(|()| serde_json::to_vec_pretty(&entry).map_err(Into::into))
@@ -90,9 +103,7 @@ impl Outbox {
                 format!("nothing was sent: the signed transaction cannot be kept in {}: {error}", path.display()),
                 "check the directory's permissions and the free space",
             )
-        })?;
-        self.forget_old(body.valid_until);
-        Ok(())
+        })
     }
 
     /// The kept transaction of this id, where there is one.
@@ -130,18 +141,65 @@ impl Outbox {
         let _ = fs::remove_file(self.path(id));
     }
 
-    /// Removes the entries whose `valid_until` lies more than [`KEPT_MS`] before `now`; what cannot be read stays.
-    fn forget_old(&self, now: u64) {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return };
-        for path in entries.flatten().map(|entry| entry.path()) {
-            if is_old(&path, now) {
-                let _ = fs::remove_file(path);
+    /// What has no certain outcome yet, the first to expire first, and the entries that are damaged, with the reason.
+    ///
+    /// # Errors
+    /// Exit code 1 when the directory cannot be read.
+    pub fn list(&self) -> Result<(Vec<Kept>, Vec<Failure>), Failure> {
+        let (mut kept, mut damaged) = (Vec::new(), Vec::new());
+        for path in self.entries() {
+            let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+            match id.map(|id| self.find(&TransactionId(id))) {
+                Some(Ok(Some(found))) => kept.push(Kept { id: found.id(), valid_until: found.valid_until() }),
+                Some(Err(failure)) => damaged.push(failure),
+                Some(Ok(None)) | None => {}
             }
         }
+        kept.sort_unstable_by_key(|kept| (kept.valid_until, kept.id));
+        Ok((kept, damaged))
+    }
+
+    /// The files that look like entries; none where there is no directory yet.
+    fn entries(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
+        let paths = entries.flatten().map(|entry| entry.path());
+        paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+            .take(2 * ENTRIES_MAX)
+            .collect()
+    }
+
+    /// Removes the entries whose `valid_until` lies more than [`KEPT_MS`] before `now`; what cannot be read stays.
+    ///
+    /// # Errors
+    /// Exit code 10 when there are too many that are younger: none of them may be lost.
+    fn make_room(&self, now: u64) -> Result<(), Failure> {
+        let mut left = 0;
+        for path in self.entries() {
+            if is_old(&path, now) && fs::remove_file(&path).is_ok() {
+                continue;
+            }
+            left += 1;
+        }
+        if left < ENTRIES_MAX {
+            return Ok(());
+        }
+        Err(Failure::config(
+            "outbox_full",
+            format!("nothing was sent: {} holds {left} transactions without a certain outcome", self.dir.display()),
+            "`quorate tx list` shows them; `quorate tx wait ID` brings one to its outcome and takes it away",
+        ))
     }
 }
 
 fn is_old(path: &Path, now: u64) -> bool {
+    // A file as young as that is not opened: a transaction is valid for minutes, so its entry is no older than its file.
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let age =
+        written.and_then(|written| UNIX_EPOCH.checked_add(Duration::from_millis(now))?.duration_since(written).ok());
+    if age.is_none_or(|age| age < Duration::from_millis(KEPT_MS)) {
+        return false;
+    }
     let read = files::read(path, SMALL_FILE_BYTES_MAX).ok();
     let entry = read.and_then(|bytes| serde_json::from_slice::<EntryTime>(&bytes).ok());
     entry.is_some_and(|entry| entry.valid_until.saturating_add(KEPT_MS) < now)
@@ -191,15 +249,43 @@ mod tests {
     #[test]
     fn entries_long_past_their_time_go_and_foreign_files_stay() {
         let (_dir, outbox) = outbox();
-        let (old, recent) = (signed(1_000), signed(KEPT_MS));
+        let now = crate::clock::now_ms();
+        let (old, recent) = (signed(now), signed(now + KEPT_MS));
         outbox.keep(&old).unwrap();
         fs::write(outbox.dir.join("notes.txt"), "mine").unwrap();
         outbox.keep(&recent).unwrap();
         assert!(outbox.find(&old.id()).unwrap().is_some(), "30 days are not over");
-        outbox.keep(&signed(1_001 + KEPT_MS)).unwrap();
+        outbox.keep(&signed(now + KEPT_MS + 60_000)).unwrap();
         assert_eq!(outbox.find(&old.id()).unwrap(), None);
         assert!(outbox.find(&recent.id()).unwrap().is_some());
         assert!(outbox.dir.join("notes.txt").exists());
+    }
+
+    #[test]
+    fn a_full_outbox_loses_none_and_takes_no_more() {
+        let (_dir, outbox) = outbox();
+        fs::create_dir_all(&outbox.dir).unwrap();
+        for number in 0..ENTRIES_MAX {
+            fs::write(outbox.dir.join(format!("{number}.json")), "").unwrap();
+        }
+        assert_eq!(outbox.keep(&signed(1_000)).unwrap_err().code, "outbox_full");
+        fs::remove_file(outbox.dir.join("7.json")).unwrap();
+        outbox.keep(&signed(1_000)).unwrap();
+    }
+
+    #[test]
+    fn what_waits_is_listed_by_its_end() {
+        let (_dir, outbox) = outbox();
+        assert_eq!(outbox.list().unwrap().0, []);
+        let (late, early) = (signed(2_000), signed(1_000));
+        outbox.keep(&late).unwrap();
+        outbox.keep(&early).unwrap();
+        fs::write(outbox.path(&TransactionId(Digest::ZERO)), "{").unwrap();
+        let (_, damaged) = outbox.list().unwrap();
+        let kept =
+            |transaction: &SignedTransaction| Kept { id: transaction.id(), valid_until: transaction.valid_until() };
+        assert_eq!(outbox.list().unwrap().0, [kept(&early), kept(&late)]);
+        assert_eq!((damaged.len(), kept(&early).valid_until), (1, 1_000));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! time-out to another one, then to f+1, then to all. A time-out is never taken for a failure; a receipt counts only
 //! with its proof; and "not applied" needs the word of f+1 validators, of which one is correct.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -11,8 +12,9 @@ use quorate_protocol::api::code::{Code, KnownOutcome};
 use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
 use quorate_protocol::api::problem::Problem;
 use quorate_protocol::document::genesis::Genesis;
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::id::{NodeIndex, TransactionId};
 
+use super::access;
 use super::http::{CallError, Node};
 use crate::clock;
 use crate::exit::{Exit, Failure};
@@ -50,8 +52,9 @@ enum Word {
     Waits(String),
     /// It cannot be reached.
     Unreachable(String),
-    /// Certified block time has passed its `valid_until` and it was not executed.
-    Expired,
+    /// Certified block time has passed its `valid_until` and it was not executed, as this validator says; `None` for a
+    /// node that is no validator, whose word proves nothing.
+    Expired(Option<NodeIndex>),
     /// It does not know it.
     Absent,
     /// It refuses it.
@@ -59,7 +62,7 @@ enum Word {
     /// It has no room at the moment.
     Busy(Box<Problem>, Option<Duration>),
     /// It wants credentials.
-    Denied(Box<Problem>),
+    Denied(String),
     /// It gave a proof that does not hold.
     Lied(String),
 }
@@ -189,13 +192,25 @@ impl<'a> Book<'a> {
     }
 
     fn verdict(&self) -> Option<Result<TransactionResponse, Failure>> {
-        if self.count(|word| matches!(word, Word::Expired)) >= self.weak_quorum() {
+        if self.expired() >= self.weak_quorum() {
             return Some(Ok(receipt::expired(self.job.id)));
         }
-        let refused = self.count(|word| matches!(word, Word::Refused(_)));
-        let enough = self.weak_quorum().min(self.nodes.len()).max(1);
+        let enough = self.weak_quorum();
         let certain = self.count(|word| matches!(word, Word::Refused(problem) if refuses_for_ever(problem.code)));
-        (certain >= enough || (refused >= enough && !self.may_be_taken())).then(|| Err(self.refusal()))
+        (certain >= enough || (self.refused() >= enough && !self.may_be_taken())).then(|| Err(self.refusal()))
+    }
+
+    fn refused(&self) -> usize {
+        self.count(|word| matches!(word, Word::Refused(_)))
+    }
+
+    /// How many validators say that it has expired; one that is asked at two addresses counts once.
+    fn expired(&self) -> usize {
+        let said = self.words.iter().flatten().filter_map(|word| match word {
+            Word::Expired(validator) => *validator,
+            _ => None,
+        });
+        said.collect::<BTreeSet<NodeIndex>>().len()
     }
 
     /// Whether some node has the transaction, or may have it because it still owes an answer.
@@ -210,13 +225,13 @@ impl<'a> Book<'a> {
         }
         let of_all = |is: &dyn Fn(&Word) -> bool| self.count(is) == self.nodes.len();
         if of_all(&|word| matches!(word, Word::Denied(_))) {
-            return Some(Err(self.denial()));
+            return self.first(denied).map(|(node, detail)| Err(access::denied(&node, &detail)));
         }
         if of_all(&|word| matches!(word, Word::Unreachable(_))) {
             return Some(Err(self.nothing_sent()));
         }
         let answered = |word: &Word| matches!(word, Word::Refused(_) | Word::Unreachable(_));
-        of_all(&answered).then(|| Err(self.refusal()))
+        of_all(&answered).then(|| Err(self.doubtful_refusal()))
     }
 
     /// The longest wait that a busy node asked for, within bounds.
@@ -240,10 +255,13 @@ impl<'a> Book<'a> {
         }
         if !self.may_be_taken() {
             if let Some((node, problem)) = self.first(busy) {
-                return overloaded(&node, &problem);
+                return overloaded(&node, &problem, self.job.id);
             }
             if self.first(refused).is_some() {
-                return self.refusal();
+                return self.doubtful_refusal();
+            }
+            if let Some((node, detail)) = self.first(denied) {
+                return access::denied(&node, &detail);
             }
             return self.nothing_sent();
         }
@@ -280,18 +298,17 @@ impl<'a> Book<'a> {
         }
     }
 
-    fn denial(&self) -> Failure {
-        let denied = self.first(|word| match word {
-            Word::Denied(problem) => Some(problem.clone()),
-            _ => None,
-        });
-        let (node, detail) = denied.map_or_else(Default::default, |(node, problem)| (node, problem.detail));
-        Failure::new(
-            Exit::Auth,
-            "not_authorized",
-            format!("{node} wants credentials: {detail}"),
-            "ask the node's operator",
-        )
+    /// Fewer nodes refuse it than it takes for one of them to be correct: a liar may say so and keep the bytes.
+    fn doubtful_refusal(&self) -> Failure {
+        if self.refused() >= self.weak_quorum() {
+            return self.refusal();
+        }
+        let needed = self.weak_quorum();
+        let mut failure = self.refusal();
+        failure.exit = Exit::Unknown;
+        failure.message = format!("{}; that is certain only if {needed} validators say so", failure.message);
+        failure.hint = format!("{}; name more nodes with --node, then: quorate tx wait {}", failure.hint, self.job.id);
+        failure
     }
 
     fn nothing_sent(&self) -> Failure {
@@ -343,20 +360,27 @@ fn busy(word: &Word) -> Option<Problem> {
     }
 }
 
-fn overloaded(node: &str, problem: &Problem) -> Failure {
-    let lacks_quorum = matches!(problem.code, Code::NotReady | Code::Halted);
-    let exit = if lacks_quorum { Exit::NotSent } else { Exit::Overloaded };
-    let message = format!("nothing was accepted: {node} says: {}", problem.detail);
-    Failure::new(exit, problem.code.to_string(), message, problem.hint.clone())
+fn denied(word: &Word) -> Option<String> {
+    match word {
+        Word::Denied(detail) => Some(detail.clone()),
+        _ => None,
+    }
+}
+
+fn overloaded(node: &str, problem: &Problem, id: TransactionId) -> Failure {
+    let message = format!("{id} was not accepted: {node} says: {}", problem.detail);
+    let hint = format!("{}: quorate tx wait {id} does, and they apply at most once", problem.hint);
+    Failure::new(Exit::Overloaded, problem.code.to_string(), message, hint)
 }
 
 fn describe(word: &Word) -> String {
     match word {
         Word::Waits(detail) => detail.clone(),
         Word::Unreachable(reason) => reason.clone(),
-        Word::Expired => "says it has expired; one node's word is not enough".to_owned(),
+        Word::Expired(_) => "says it has expired; one node's word is not enough".to_owned(),
         Word::Absent => "does not know it".to_owned(),
-        Word::Refused(problem) | Word::Busy(problem, _) | Word::Denied(problem) => format!("says {}", problem.code),
+        Word::Refused(problem) | Word::Busy(problem, _) => format!("says {}", problem.code),
+        Word::Denied(detail) => format!("wants credentials: {detail}"),
         Word::Lied(reason) => format!("gave a false proof: {reason}"),
     }
 }
@@ -378,7 +402,7 @@ fn look(node: &Node, genesis: &Genesis, job: &Job, window: Duration, past: bool)
         // The head is read first: what is absent afterwards was absent as of that head's time.
         let certified_past = past && certified_time(node) >= job.valid_until;
         let answer = match judge(node, genesis, job, node.transaction(&job.id)) {
-            Answer::Word(Word::Absent) if certified_past => Answer::Word(Word::Expired),
+            Answer::Word(Word::Absent) if certified_past => expired(node),
             answer => answer,
         };
         let settled = !matches!(answer, Answer::Word(Word::Waits(_) | Word::Absent));
@@ -387,6 +411,11 @@ fn look(node: &Node, genesis: &Genesis, job: &Job, window: Duration, past: bool)
         }
         thread::sleep(PAUSE);
     }
+}
+
+/// That it has expired, as the validator that this node says it is has it.
+fn expired(node: &Node) -> Answer {
+    Answer::Word(Word::Expired(node.status().ok().and_then(|status| status.index)))
 }
 
 /// The time of the node's head where that is certified.
@@ -402,7 +431,7 @@ fn judge(node: &Node, genesis: &Genesis, job: &Job, answer: Result<TransactionRe
     };
     match response.status {
         TransactionStatus::Applied | TransactionStatus::Failed => prove(node, genesis, job, response),
-        TransactionStatus::Expired => Answer::Word(Word::Expired),
+        TransactionStatus::Expired => expired(node),
         TransactionStatus::Rejected => Answer::Word(match response.code {
             Some(Code::Duplicate) | None => Word::Waits("rejected it without a reason that ends it".to_owned()),
             Some(code) => Word::Refused(Box::new(Problem::new(code, code.as_str()))),
@@ -432,9 +461,9 @@ fn prove(node: &Node, genesis: &Genesis, job: &Job, response: TransactionRespons
 fn word_of(error: CallError) -> Word {
     match error {
         CallError::Unreachable(reason) => Word::Unreachable(reason),
+        CallError::Denied(detail) => Word::Denied(detail),
         CallError::Lost(_) | CallError::Nonsense(_) => Word::Waits(error.to_string()),
         CallError::Problem { status, problem, retry_after } => match (status, problem.outcome) {
-            (401 | 403, _) => Word::Denied(problem),
             (404, _) => Word::Absent,
             (429 | 503, KnownOutcome::NotApplied) => Word::Busy(problem, retry_after),
             (400..=499, KnownOutcome::NotApplied) => Word::Refused(problem),

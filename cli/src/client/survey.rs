@@ -4,6 +4,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::access;
 use super::http::{CallError, Node};
 use crate::exit::{Exit, Failure};
 
@@ -43,7 +44,8 @@ pub fn look_around(nodes: &[Node], weak_quorum: usize, deadline: Instant) -> Res
                 Some(reasons) => not_sent(format!("the chain stands still: {}", reasons[0])),
                 None => return Ok(survey(nodes, &views)),
             },
-            Err(reason) => not_sent(format!("no node can be reached: {reason}")),
+            Err((node, CallError::Denied(detail))) => return Err(access::denied(&node, &detail)),
+            Err((node, reason)) => not_sent(format!("no node can be reached: {node} {reason}")),
         };
         if Instant::now() + PAUSE >= give_up {
             return Err(failure);
@@ -73,17 +75,17 @@ fn not_sent(reason: String) -> Failure {
 
 /// Asks all nodes at once. Enough is the word of a weak quorum, one of them that does not stand still; the first node is
 /// waited for a little longer.
-fn ask(nodes: &[Node], weak_quorum: usize) -> Result<Vec<View>, String> {
+fn ask(nodes: &[Node], weak_quorum: usize) -> Result<Vec<View>, (String, CallError)> {
     let (sender, receiver) = channel();
     for (index, node) in nodes.iter().enumerate() {
         let (node, sender) = (node.clone(), sender.clone());
-        thread::spawn(move || {
-            drop(sender.send(view(index, &node).map_err(|error| format!("{} {error}", node.name()))))
-        });
+        thread::spawn(move || drop(sender.send(view(index, &node).map_err(|error| (node.name().to_owned(), error)))));
     }
     drop(sender);
     let mut end = Instant::now() + ANSWERS_WITHIN;
-    let (mut views, mut reason) = (Vec::<View>::new(), "none is known".to_owned());
+    let none = CallError::Lost(format!("within {} s", ANSWERS_WITHIN.as_secs()));
+    let first = nodes.first().map_or_else(String::new, |node| node.name().to_owned());
+    let (mut views, mut reason) = (Vec::<View>::new(), (first, none));
     while let Ok(answer) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
         match answer {
             Ok(view) => views.push(view),

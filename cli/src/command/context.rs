@@ -1,19 +1,24 @@
 //! What the commands share: the nodes, the genesis, the keys and the names that the global flags stand for.
 
-use std::path::PathBuf;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use quorate_crypto::key::{PublicKey, SecretKey};
-use quorate_protocol::document::Genesis;
+use quorate_protocol::document::{AssetCode, Genesis, Scale};
 
 use crate::arguments::Global;
+use crate::client::access::Access;
 use crate::client::http::{CallError, Node};
 use crate::client::outbox::Outbox;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::key_file;
-use crate::manifest::Manifest;
+use crate::keystore::{Entry, Keystore};
+use crate::manifest::{Manifest, ManifestAccount};
 use crate::output::Printer;
+use crate::passphrase::Passphrases;
 
 /// What the global flags mean.
 #[derive(Debug)]
@@ -22,12 +27,20 @@ pub struct Context {
     pub printer: Printer,
     /// When waiting ends.
     pub deadline: Instant,
+    /// How long one wait may take.
+    pub patience: Duration,
     testnet: Option<(PathBuf, Manifest)>,
     nodes: Vec<Node>,
     /// How many of the nodes, the first ones, the user named with `--node`.
     named: usize,
     genesis: Option<PathBuf>,
     key: Option<PathBuf>,
+    keystore: Option<Keystore>,
+    passphrases: Passphrases,
+    /// What was read or asked for already.
+    loaded: OnceCell<Arc<Genesis>>,
+    own_keys: OnceCell<Vec<Entry>>,
+    scales: RefCell<BTreeMap<AssetCode, Scale>>,
 }
 
 impl Context {
@@ -41,19 +54,39 @@ impl Context {
             None => None,
         };
         let manifest = testnet.as_ref().map(|(_, manifest)| manifest);
-        let mut nodes = Vec::new();
+        let access = Access::load(global.token_file.as_deref(), global.ca_file.as_deref())?;
+        let mut nodes: Vec<Node> = Vec::new();
         for wanted in &global.node {
-            nodes.push(named_node(wanted, manifest)?);
+            let node = named_node(wanted, manifest, &access)?;
+            // One node at one address is one voice, however often it is named.
+            if !nodes.iter().any(|known| known.url() == node.url()) {
+                nodes.push(node);
+            }
         }
         let named = nodes.len();
         for node in manifest.map_or(&[][..], |manifest| &manifest.nodes) {
-            if !nodes.iter().any(|known: &Node| known.name() == node.name) {
-                nodes.push(Node::new(&node.name, &node.api)?);
+            let node = Node::with_access(&node.name, &node.api, &access)?;
+            if !nodes[..named].iter().any(|known| known.url() == node.url()) {
+                nodes.push(node);
             }
         }
         let genesis = global.genesis.clone().or_else(|| manifest.map(|manifest| manifest.genesis.clone()));
         let deadline = Instant::now() + global.timeout;
-        Ok(Context { printer, deadline, testnet, nodes, named, genesis, key: global.key.clone() })
+        Ok(Context {
+            printer,
+            deadline,
+            patience: global.timeout,
+            testnet,
+            nodes,
+            named,
+            genesis,
+            key: global.key.clone(),
+            keystore: global.keystore.clone().map(Keystore::new).or_else(Keystore::of_user),
+            passphrases: Passphrases::new(global.passphrase_file.clone()),
+            loaded: OnceCell::new(),
+            own_keys: OnceCell::new(),
+            scales: RefCell::default(),
+        })
     }
 
     /// All known nodes, those that the user named first.
@@ -98,6 +131,14 @@ impl Context {
     /// # Errors
     /// Exit code 2 when none is named, 10 when it is bad or not the testnet's.
     pub fn genesis(&self) -> Result<Arc<Genesis>, Failure> {
+        if let Some(genesis) = self.loaded.get() {
+            return Ok(Arc::clone(genesis));
+        }
+        let genesis = self.load_genesis()?;
+        Ok(Arc::clone(self.loaded.get_or_init(|| genesis)))
+    }
+
+    fn load_genesis(&self) -> Result<Arc<Genesis>, Failure> {
         let Some(path) = &self.genesis else {
             return Err(Failure::usage(
                 "a receipt can only be checked against the chain's genesis file",
@@ -115,42 +156,74 @@ impl Context {
         }
     }
 
-    /// The account of a name of the testnet, or of an address.
+    /// The account of a name of the testnet or of the keystore, or of an address.
     ///
     /// # Errors
-    /// Exit code 2 when it is neither.
+    /// Exit code 2 when it is none of them, 10 when the keystore's file is bad.
     pub fn address(&self, text: &str) -> Result<PublicKey, Failure> {
         if let Some(account) = self.manifest().and_then(|manifest| manifest.account(text)) {
             return Ok(account.address);
+        }
+        if let Some(entry) = self.keystore.as_ref().map(|keystore| keystore.find(text)).transpose()?.flatten() {
+            return Ok(entry.address);
         }
         text.parse().map_err(|_| {
             let names = self.manifest().map_or_else(String::new, |manifest| {
                 let names: Vec<&str> = manifest.accounts.iter().map(|account| account.name.as_str()).collect();
                 format!("the testnet's accounts are {}; ", names.join(", "))
             });
-            Failure::usage(format!("`{text}` is no account"), format!("{names}an address has 64 lowercase hex digits"))
+            Failure::usage(
+                format!("`{text}` is no account"),
+                format!("{names}`quorate keys list` shows your own keys; an address has 64 lowercase hex digits"),
+            )
         })
     }
 
-    /// The name that the testnet has for an address, else its hex digits.
+    /// The name that the testnet, or else the keystore, has for an address; else its hex digits.
     pub fn name_of(&self, address: &PublicKey) -> String {
-        let name = self.manifest().and_then(|manifest| manifest.name_of(address));
-        name.map_or_else(|| address.to_string(), str::to_owned)
+        if let Some(name) = self.manifest().and_then(|manifest| manifest.name_of(address)) {
+            return name.to_owned();
+        }
+        self.own_key(address).map_or_else(|| address.to_string(), |entry| entry.name)
     }
 
-    /// The secret key of whoever sends: from `--key`, or of a ready account of the testnet.
+    /// The testnet's ready accounts by name.
+    pub fn ready_accounts(&self) -> &[ManifestAccount] {
+        self.manifest().map_or(&[], |manifest| &manifest.accounts)
+    }
+
+    /// Whose key [`Context::sender_key`] gives, found without a passphrase.
     ///
     /// # Errors
-    /// Exit code 2 when there is no key for `from`, 10 when its file is bad.
+    /// As [`Context::sender_key`], but for a wrong passphrase.
+    pub fn sender(&self, from: Option<&str>) -> Result<PublicKey, Failure> {
+        match (from, &self.key) {
+            (Some(from), _) => self.address(from),
+            (None, Some(path)) => key_file::public_key(path),
+            (None, None) => self.sender_key(None).map(|key| key.public_key()),
+        }
+    }
+
+    /// The secret key of whoever sends: from `--key`, of a ready account of the testnet, or of the keystore.
+    ///
+    /// # Errors
+    /// Exit code 2 when there is no key for `from`, 10 when its file is bad or its passphrase wrong.
     pub fn sender_key(&self, from: Option<&str>) -> Result<SecretKey, Failure> {
         let address = from.map(|from| self.address(from)).transpose()?;
-        let ready = self.manifest().zip(address.as_ref());
-        let ready =
-            ready.and_then(|(manifest, address)| manifest.accounts.iter().find(|account| account.address == *address));
-        let Some(path) = self.key.as_ref().or(ready.map(|account| &account.key_file)) else {
-            return Err(Failure::usage("there is no key to sign with", "give the sender's key file with --key FILE"));
+        let no_key = |message: String| {
+            Failure::usage(
+                message,
+                "give --from with a name of the testnet or of your keystore, or the sender's key file with --key FILE",
+            )
         };
-        let key = key_file::read(path)?;
+        let path = match (&self.key, &address) {
+            (Some(path), _) => path.clone(),
+            (None, None) => return Err(no_key("there is no key to sign with".to_owned())),
+            (None, Some(address)) => {
+                self.key_path(address).ok_or_else(|| no_key(format!("there is no key of {address} here")))?
+            }
+        };
+        let key = key_file::read_either(&path, &self.passphrases)?;
         match address {
             Some(address) if address != key.public_key() => Err(Failure::usage(
                 format!("the key file {} is that of {}, not of the sender {address}", path.display(), key.public_key()),
@@ -158,6 +231,76 @@ impl Context {
             )),
             _ => Ok(key),
         }
+    }
+
+    fn key_path(&self, address: &PublicKey) -> Option<PathBuf> {
+        let ready = self.ready_accounts().iter().find(|account| account.address == *address);
+        ready.map(|account| account.key_file.clone()).or_else(|| self.own_key(address).map(|entry| entry.path))
+    }
+
+    fn own_key(&self, address: &PublicKey) -> Option<Entry> {
+        self.own_keys().iter().find(|entry| entry.address == *address).cloned()
+    }
+
+    /// The keys of the keystore that can be read.
+    pub fn own_keys(&self) -> &[Entry] {
+        let list = || self.keystore.as_ref().and_then(|keystore| keystore.list().ok()).map(|(keys, _)| keys);
+        self.own_keys.get_or_init(|| list().unwrap_or_default())
+    }
+
+    /// The user's own keys.
+    ///
+    /// # Errors
+    /// Exit code 10 when there is no place for them.
+    pub fn keystore(&self) -> Result<&Keystore, Failure> {
+        self.keystore.as_ref().ok_or_else(|| {
+            Failure::config(
+                "no_data_directory",
+                "there is no place for your keys: neither XDG_DATA_HOME nor HOME is set",
+                "name a folder with --keystore DIR, or QUORATE_KEYSTORE",
+            )
+        })
+    }
+
+    /// Where passphrases come from.
+    pub fn passphrases(&self) -> &Passphrases {
+        &self.passphrases
+    }
+
+    /// The decimals of an asset: from the genesis, which is certain, else as f+1 nodes have it.
+    ///
+    /// # Errors
+    /// Exit code 3 when too few nodes know it or agree.
+    pub fn scale_of(&self, code: AssetCode) -> Result<Scale, Failure> {
+        let genesis = self.genesis()?;
+        if let Some(asset) = genesis.assets.iter().find(|asset| asset.code == code) {
+            return Ok(asset.scale);
+        }
+        if let Some(scale) = self.scales.borrow().get(&code) {
+            return Ok(*scale);
+        }
+        let scale = self.told_scale(code, genesis.validators.weak_quorum())?;
+        self.scales.borrow_mut().insert(code, scale);
+        Ok(scale)
+    }
+
+    fn told_scale(&self, code: AssetCode, enough: usize) -> Result<Scale, Failure> {
+        let mut told: Vec<Scale> = Vec::new();
+        for node in self.nodes()? {
+            told.extend(node.asset(code).ok().map(|asset| asset.scale));
+            let agreed = told.iter().find(|scale| told.iter().filter(|other| other == scale).count() >= enough);
+            if let Some(scale) = agreed {
+                return Ok(*scale);
+            }
+        }
+        Err(Failure::new(
+            Exit::NotFound,
+            "unknown_asset",
+            format!(
+                "the decimals of {code} are not known: it is not in the genesis, and fewer than {enough} nodes know it"
+            ),
+            "check the code; an issuer makes an asset with `quorate asset create`",
+        ))
     }
 
     /// Where signed transactions are kept until their outcome is certain.
@@ -173,10 +316,7 @@ impl Context {
 
     /// How this program was called, with the same testnet: for commands to copy.
     pub fn invocation(&self) -> String {
-        let testnet =
-            self.testnet.as_ref().map_or_else(String::new, |(dir, _)| format!(" --testnet {}", dir.display()));
-        let program = std::env::args().next().unwrap_or_else(|| "quorate".to_owned());
-        format!("{program}{testnet}")
+        invocation(self.testnet.as_ref().map(|(dir, _)| dir.as_path()))
     }
 
     fn manifest(&self) -> Option<&Manifest> {
@@ -184,13 +324,20 @@ impl Context {
     }
 }
 
+/// How this program was called, with this testnet: for commands to copy.
+pub fn invocation(testnet: Option<&Path>) -> String {
+    let testnet = testnet.map_or_else(String::new, |dir| format!(" --testnet {}", dir.display()));
+    let program = std::env::args().next().unwrap_or_else(|| "quorate".to_owned());
+    format!("{program}{testnet}")
+}
+
 /// The node that `--node` names: a name of the testnet, or a URL.
-fn named_node(wanted: &str, manifest: Option<&Manifest>) -> Result<Node, Failure> {
+fn named_node(wanted: &str, manifest: Option<&Manifest>, access: &Access) -> Result<Node, Failure> {
     if let Some(node) = manifest.and_then(|manifest| manifest.node(wanted)) {
-        return Node::new(&node.name, &node.api);
+        return Node::with_access(&node.name, &node.api, access);
     }
     if wanted.contains(':') {
-        return Node::new(wanted, wanted);
+        return Node::with_access(wanted, wanted, access);
     }
     let names = manifest.map_or_else(String::new, |manifest| {
         let names: Vec<&str> = manifest.nodes.iter().map(|node| node.name.as_str()).collect();

@@ -1,15 +1,24 @@
 //! What each command does: one file per command, one for what they share, and here the way from a command line to them.
 
 pub mod account;
+pub mod asset;
+pub mod batch;
+mod batch_file;
 pub mod block;
-mod context;
+pub mod completions;
+pub mod context;
+pub mod events;
 pub mod evidence;
 pub mod external;
+pub mod keys;
+pub mod member;
+pub mod send;
 pub mod status;
 pub mod transfer;
 pub mod tx;
 pub mod validators;
 pub mod verify;
+pub mod wish;
 
 use std::ffi::OsString;
 
@@ -20,6 +29,7 @@ pub use self::context::Context;
 use crate::arguments::evidence::{Evidence, EvidenceCommand};
 use crate::arguments::{Arguments, Command, Format};
 use crate::exit::{Exit, Failure};
+use crate::interrupt;
 use crate::output::Printer;
 
 /// Runs `quorate` with these arguments, the program's name first, and says how it ended.
@@ -31,7 +41,8 @@ pub fn main(arguments: Vec<OsString>) -> Exit {
     match Arguments::try_parse_from(&arguments) {
         Ok(parsed) => {
             let printer = Printer::new(parsed.global.output);
-            run(&parsed, printer).unwrap_or_else(|failure| printer.fail(&failure))
+            let watched = interrupt::watch(printer, context::invocation(parsed.global.testnet.as_deref()));
+            watched.and_then(|()| run(&parsed, printer)).unwrap_or_else(|failure| printer.fail(&failure))
         }
         Err(error) => usage(&error, &arguments),
     }
@@ -46,6 +57,9 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
     if let Command::Evidence(Evidence { command: Some(EvidenceCommand::Verify(file)) }) = &arguments.command {
         return evidence::verify(file, global, printer);
     }
+    if let Command::Completions(completions) = &arguments.command {
+        return completions::run(completions);
+    }
     let context = Context::new(global, printer)?;
     match &arguments.command {
         Command::Transfer(transfer) => transfer::run(transfer, &context),
@@ -55,7 +69,12 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
         Command::Validators(_) => validators::run(&context),
         Command::Status(_) => status::run(&context),
         Command::Evidence(_) => evidence::list(&context),
-        Command::Verify(_) | Command::Node(_) | Command::Testnet(_) => Ok(Exit::Success),
+        Command::Batch(batch) => batch::run(batch, &context),
+        Command::Events(events) => events::run(events, &context),
+        Command::Asset(asset) => asset::run(asset, &context),
+        Command::Member(member) => member::run(member, &context),
+        Command::Keys(keys) => keys::run(keys, &context),
+        Command::Verify(_) | Command::Completions(_) | Command::Node(_) | Command::Testnet(_) => Ok(Exit::Success),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `quorate tx show|wait|receipt`.
+//! `quorate tx show|wait|list|receipt`.
 
 use quorate_crypto::encode::encode;
 use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
@@ -8,14 +8,17 @@ use serde::Serialize;
 use super::context::Context;
 use crate::arguments::Format;
 use crate::arguments::tx::Tx;
+use crate::client::outbox::Kept;
 use crate::client::settle::{Job, settle};
 use crate::exit::{Exit, Failure};
+use crate::interrupt::{self, Stage};
 use crate::output::progress::Progress;
-use crate::output::table::{Facts, Style};
+use crate::output::table::{Facts, Style, Table};
+use crate::output::time::utc;
 use crate::output::{Readable, word};
 use crate::receipt::{self, ReceiptShown};
 
-/// Runs one of the three.
+/// Runs one of the four.
 ///
 /// # Errors
 /// When no node answers, the transaction is unknown, or a proof does not hold.
@@ -23,6 +26,7 @@ pub fn run(arguments: &Tx, context: &Context) -> Result<Exit, Failure> {
     match arguments {
         Tx::Show(which) => show(TransactionId(which.id), context),
         Tx::Wait(which) => wait(TransactionId(which.id), context),
+        Tx::List => list(context),
         Tx::Receipt(which) => print_receipt(TransactionId(which.id), context),
     }
 }
@@ -54,6 +58,7 @@ fn wait(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
         valid_until: kept.as_ref().map(|kept| kept.transaction().valid_until),
         first_time: false,
     };
+    interrupt::enter(Stage::Sending(id));
     let mut progress = Progress::on_terminal();
     let outcome = settle(context.nodes()?, &genesis, &job, context.deadline, &mut progress);
     drop(progress);
@@ -61,6 +66,31 @@ fn wait(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
         outbox.forget(&id);
     }
     finish(outcome, Settled { what: None, validators: genesis.validators.n() }, context)
+}
+
+fn list(context: &Context) -> Result<Exit, Failure> {
+    let (kept, damaged) = context.outbox()?.list()?;
+    for failure in &damaged {
+        context.printer.say(&format!("warning: {}", failure.message));
+    }
+    context.printer.print(&Listed { transactions: kept })?;
+    Ok(Exit::Success)
+}
+
+/// What was signed here and has no certain outcome yet.
+#[derive(Serialize)]
+struct Listed {
+    transactions: Vec<Kept>,
+}
+
+impl Readable for Listed {
+    fn text(&self, style: Style) -> String {
+        let mut table = Table::new(&["transaction", "valid until"]);
+        for kept in &self.transactions {
+            table.row([kept.id.to_string(), utc(kept.valid_until)]);
+        }
+        table.render(style)
+    }
 }
 
 fn print_receipt(id: TransactionId, context: &Context) -> Result<Exit, Failure> {

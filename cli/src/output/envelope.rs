@@ -36,6 +36,7 @@ fn entry(failure: &Failure) -> ErrorEntry {
     let outcome = match failure.exit {
         Exit::NotApplied | Exit::NotSent | Exit::Overloaded => Some(KnownOutcome::NotApplied),
         Exit::Unknown => Some(KnownOutcome::Unknown),
+        Exit::Interrupted if failure.data.is_some() => Some(KnownOutcome::Unknown),
         _ => None,
     };
     ErrorEntry {

@@ -57,9 +57,31 @@ impl Printer {
         self.talk
     }
 
+    /// How a result on stdout may be coloured.
+    pub fn style(&self) -> Style {
+        self.out
+    }
+
+    /// Prints one line of a result that comes in lines, at once.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn print_line(&self, line: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        let written = writeln!(out, "{}", printable(line)).and_then(|()| out.flush());
+        written.map_err(|error| cannot_write(&error))
+    }
+
     /// One line of talk on stderr.
     pub fn say(&self, text: &str) {
         eprintln!("{}", printable(text));
+    }
+
+    /// Wipes an unfinished line from the terminal, such as one that shows progress.
+    pub fn clear_line(&self) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
     }
 
     /// Prints a result on stdout.
@@ -76,9 +98,7 @@ impl Printer {
     }
 
     fn write(&self, text: &str) -> Result<(), Failure> {
-        std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| {
-            Failure::internal(format!("the result cannot be written to stdout: {error}"), "check where stdout goes")
-        })
+        std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| cannot_write(&error))
     }
 
     /// Prints a failure that has a result all the same: for programs both in one envelope, for people one after the
@@ -120,4 +140,13 @@ impl Printer {
         }
         failure.exit
     }
+}
+
+/// The code of a failure of which only the reader of stdout is the cause: it has had enough and is gone.
+pub const READER_GONE: &str = "reader_gone";
+
+fn cannot_write(error: &std::io::Error) -> Failure {
+    let code = if error.kind() == std::io::ErrorKind::BrokenPipe { READER_GONE } else { "internal" };
+    let message = format!("the result cannot be written to stdout: {error}");
+    Failure::new(Exit::Internal, code, message, "check where stdout goes")
 }

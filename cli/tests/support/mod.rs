@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -203,8 +203,28 @@ impl Run {
 
 /// Runs `quorate` with these arguments.
 pub fn run(arguments: &[&str]) -> Run {
+    finish(command(arguments).stdin(Stdio::null()))
+}
+
+/// `quorate` with these arguments, in an environment that knows nothing of the user.
+pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
-    command.args(arguments).env_remove("XDG_STATE_HOME").env("HOME", "/nonexistent");
+    for name in [
+        "XDG_STATE_HOME",
+        "XDG_DATA_HOME",
+        "QUORATE_KEYSTORE",
+        "QUORATE_PASSPHRASE_FILE",
+        "QUORATE_TOKEN_FILE",
+        "QUORATE_CA_FILE",
+    ] {
+        command.env_remove(name);
+    }
+    command.args(arguments).env("HOME", "/nonexistent");
+    command
+}
+
+/// Runs a command to its end.
+pub fn finish(command: &mut Command) -> Run {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run { code: status.code(), out: text(stdout), err: text(stderr) }
@@ -215,6 +235,8 @@ pub fn run(arguments: &[&str]) -> Run {
 pub struct Request {
     pub method: String,
     pub path: String,
+    /// By lowercase name.
+    pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
 
@@ -268,10 +290,19 @@ pub struct FakeNode {
 impl FakeNode {
     /// Starts a server that answers with `handler`, and otherwise as a healthy node of this chain.
     pub fn start(chain: &Chain, handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> FakeNode {
+        FakeNode::start_as(chain, 0, handler)
+    }
+
+    /// As [`FakeNode::start`], as the node of the validator with this index.
+    pub fn start_as(
+        chain: &Chain,
+        index: u8,
+        handler: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static,
+    ) -> FakeNode {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let usual = usual_answers(chain);
+        let usual = usual_answers(chain, index);
         let handler: Arc<Handler> =
             Arc::new(move |request| handler(request).or_else(|| usual.get(request.path.as_str()).cloned()));
         let seen = Arc::clone(&requests);
@@ -282,6 +313,16 @@ impl FakeNode {
             }
         });
         FakeNode { url, requests }
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// The transactions that were submitted so far, in order.
+    pub fn transactions(&self) -> Vec<SignedTransaction> {
+        self.requests().iter().filter_map(Request::submitted).collect()
     }
 
     /// The submissions so far, as bytes.
@@ -316,22 +357,21 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
     let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
+    let mut headers = BTreeMap::new();
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
         if header.trim().is_empty() {
             break;
         }
-        if let Some((name, value)) = header.split_once(':')
-            && name.eq_ignore_ascii_case("content-length")
-        {
-            length = value.trim().parse().ok()?;
+        if let Some((name, value)) = header.split_once(':') {
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
     }
+    let length = headers.get("content-length").map_or(Some(0), |length| length.parse().ok())?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { method, path, body })
+    Some(Request { method, path, headers, body })
 }
 
 pub fn status(chain: &Chain) -> StatusResponse {
@@ -381,9 +421,10 @@ pub fn consensus(standing_still: Option<&str>) -> ConsensusResponse {
 }
 
 /// What a healthy node answers, by path.
-fn usual_answers(chain: &Chain) -> BTreeMap<&'static str, Answer> {
+fn usual_answers(chain: &Chain, index: u8) -> BTreeMap<&'static str, Answer> {
+    let own = StatusResponse { node: format!("v{index}"), index: Some(NodeIndex(index)), ..status(chain) };
     BTreeMap::from([
-        ("/v1/status", Answer::ok(&status(chain))),
+        ("/v1/status", Answer::ok(&own)),
         ("/v1/consensus", Answer::ok(&consensus(None))),
         ("/v1/validators", Answer::ok(&validators(chain))),
         ("/v1/blocks/7", Answer::ok(&block(chain))),

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use quorate_protocol::limits::SUBMIT_BYTES_MAX;
 
 use super::context::Api;
-use super::{load, problem, reads, status, submit};
+use super::{assets, load, problem, reads, status, submit};
 
 /// All paths of the API.
 pub fn router(api: Arc<Api>) -> Router {
@@ -23,6 +23,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/transactions/{id}", get(reads::transaction))
         .route("/v1/transactions/{id}/receipt", get(reads::receipt))
         .route("/v1/accounts/{id}", get(reads::account))
+        .route("/v1/assets/{code}", get(assets::asset))
         .route("/v1/blocks/{name}", get(reads::block))
         .route("/livez", get(status::livez))
         .route("/readyz", get(status::readyz))

@@ -326,6 +326,26 @@ pub struct AccountResponse {
     pub balances: Vec<BalanceView>,
 }
 
+/// `GET /v1/assets/{code}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetResponse {
+    /// The asset.
+    pub asset: AssetCode,
+    /// The height at which this was read.
+    pub height: Height,
+    /// That block's time.
+    pub time: UnixMillis,
+    /// Decimal places.
+    pub scale: Scale,
+    /// Who mints and burns it.
+    pub issuer: PublicKey,
+    /// What exists of it, with its decimal places: "12.50".
+    pub supply: String,
+    /// What exists of it in minor units: "1250".
+    #[serde(with = "amount::minor")]
+    pub supply_minor: u128,
+}
+
 /// A batch without its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchView {
