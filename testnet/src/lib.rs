@@ -6,11 +6,12 @@
 //! | [`directory`], [`home`], [`ports`] | what is on disk, and where the nodes listen |
 //! | [`supervisor`], [`process`], [`record`], [`control`], [`interrupt`] | the one process that runs the nodes |
 //! | [`life`], [`banner`], [`live`] | the first commit, the greeting, the line that moves |
-//! | [`load`], [`usage`] | a load that is signed beforehand, and what the processes used for it |
+//! | [`load`], [`usage`], [`bench`] | a load that is signed beforehand, what the processes used for it, and the figures |
 //! | [`proxy`] | a link between two nodes that can be broken on purpose |
 
 pub mod arguments;
 pub mod banner;
+pub mod bench;
 pub mod command;
 pub mod control;
 pub mod directory;
