@@ -231,16 +231,41 @@ pub struct Wipe {
 
 /// `bench`
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Example:\n  quorate-testnet bench --duration 20 --sweep --page bench.html --record results.jsonl"
+)]
 pub struct Bench {
-    /// Seconds of full load, and again of the steady rate
+    /// Seconds of full load, and again at each steady rate
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
     pub duration: u64,
-    /// Transactions per second of the steady part
-    #[arg(long, default_value_t = 100, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=2_000))]
+    /// Transactions per second of the first steady part; the second has half of the full rate
+    #[arg(long, default_value_t = 100, value_name = "RATE", value_parser = clap::value_parser!(u64).range(1..=50_000))]
     pub rate: u64,
     /// How many clients send, with a key each
     #[arg(long, default_value_t = 1_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=100_000))]
     pub clients: u32,
+    /// How many accounts receive, registered and funded beforehand [default: as many as clients]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(2..=2_000_000))]
+    pub accounts: Option<u32>,
+    /// Bytes of a transaction with its signature at least; a bare transfer has about 205, and the memo adds up to 256
+    #[arg(long, default_value_t = 0, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(0..=460))]
+    pub bytes: u16,
+    /// Then offer rising rates up to the full one, half as long each
+    #[arg(long)]
+    pub sweep: bool,
+    /// Write a page of plots to this file
+    #[arg(long, value_name = "FILE")]
+    pub page: Option<PathBuf>,
+    /// Add the result to this file as a line, and compare it with the last one of the same subject there
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+impl Bench {
+    /// How many accounts receive.
+    pub fn accounts(&self) -> u32 {
+        self.accounts.unwrap_or(self.clients)
+    }
 }
 
 /// `simulate`

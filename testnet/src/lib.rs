@@ -6,13 +6,14 @@
 //! | [`directory`], [`settings`], [`home`], [`ports`] | what is on disk, and where the nodes listen |
 //! | [`supervisor`], [`slot`], [`process`], [`record`], [`control`], [`interrupt`] | the one process that runs the nodes |
 //! | [`life`], [`banner`], [`live`] | the first commit, the greeting, the line that moves |
-//! | [`load`], [`usage`] | a load that is signed beforehand, and what the processes used for it |
+//! | [`load`], [`usage`], [`bench`] | a load that is signed beforehand, what the processes used for it, and the figures |
 //! | [`proxy`], [`pipe`], [`conditions`] | a link between two nodes that can be broken on purpose |
 //! | [`links`], [`partition`], [`slow_disk`] | the links of all nodes, which of them are cut, and a disk that is slow |
 //! | [`fault`], [`faults`], [`timeline`], [`units`] | the faults in force, when they began, and how they are typed |
 
 pub mod arguments;
 pub mod banner;
+pub mod bench;
 pub mod command;
 pub mod conditions;
 pub mod control;

@@ -69,9 +69,29 @@ fn field(path: &str, name: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
+/// Bytes that went over the loopback since the machine was started, headers included; of everybody on this machine.
+pub fn loopback_bytes() -> u64 {
+    fs::read_to_string("/proc/net/dev").ok().and_then(|text| received(&text, "lo")).unwrap_or(0)
+}
+
+/// The first figure of an interface in /proc/net/dev: received bytes.
+fn received(text: &str, interface: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, figures) = lines.find(|(name, _)| name.trim() == interface)?;
+    figures.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn received_bytes_stand_behind_the_interfaces_name() {
+        let text = "Inter-|   Receive\n face |bytes    packets\n    lo: 1234  5 0 0\n  eth0:99 1\n";
+        assert_eq!(received(text, "lo"), Some(1234));
+        assert_eq!(received(text, "eth0"), Some(99));
+        assert_eq!(received(text, "eth1"), None);
+    }
 
     #[test]
     fn a_threads_time_is_read_from_behind_its_name() {

@@ -17,7 +17,7 @@ use quorate_cli::clock;
 use quorate_crypto::encode::encode;
 use quorate_protocol::document::{AssetCode, Operation, SignedTransaction, Transaction};
 use quorate_storage::rocks::{RocksStore, StoreOptions};
-use quorate_testnet::load::Load;
+use quorate_testnet::load::{Clients as LoadClients, Shape};
 use quorate_testnet::usage::Usage;
 use serde_json::Value;
 
@@ -520,16 +520,17 @@ fn overload_is_no_fault() {
     let together =
         |nodes: &[Value]| nodes.iter().all(|node| node["active"] == true && node["view"] == nodes[0]["view"]);
     let usd = AssetCode::new("USD").unwrap();
-    let load = Load::prepare(net.nodes(), net.manifest().chain_id, &net.key("admin"), usd, 500).unwrap();
+    let shape = Shape { clients: 500, accounts: 500, bytes: 0 };
+    let load = LoadClients::prepare(net.nodes(), net.manifest().chain_id, &net.key("admin"), usd, shape).unwrap();
     let before = net.wait_status("one view of all", together);
     let seconds = rounds(4, 60) as u64;
     // More than four nodes can commit on any machine of today: the rest waits, and is no fault of the primary's.
     let signed = load.sign_transfers(1, 12_000 * seconds as usize);
-    let burst = load.burst(&signed, Duration::from_secs(seconds));
-    assert!(burst.applied > 0);
+    let samples = load.full(&signed, Duration::from_secs(seconds));
+    assert!(samples.applied() > 0);
     let after = net.wait_status("one view of all", together);
     let views = [&before[0]["view"], &after[0]["view"]];
-    println!("overload_is_no_fault: {} applied in {:?}, views {views:?}", burst.applied, burst.elapsed);
+    println!("overload_is_no_fault: {} applied in {:?}, views {views:?}", samples.applied(), samples.elapsed());
     // Nobody calls the primary unfair. That nothing at all comes for a whole view timeout is possible where other programs
     // take the processors; on a machine that is free for it (the long run) it is no excuse.
     let causes = ["no progress for one view timeout", "no new view came in time", "left for higher views"];
