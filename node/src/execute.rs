@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use quorate_protocol::document::{Batch, Certificate, Header, Position};
 use quorate_protocol::id::{Height, TransactionId};
@@ -20,10 +21,12 @@ use quorate_protocol::store::{BlockCommit, Store, StoreError};
 use quorate_protocol::time::UnixMillis;
 use tracing::{debug, warn};
 
+use crate::certified::Certified;
 use crate::fault::Fault;
 use crate::halt::Halt;
 use crate::inbox::Inbox;
 use crate::members::Members;
+use crate::telemetry::Counters;
 use crate::threads::spawn;
 use crate::waiters::Waiters;
 
@@ -60,6 +63,10 @@ pub struct Surroundings {
     pub members: Arc<Members>,
     /// Told of certified blocks.
     pub waiters: Arc<Waiters>,
+    /// Told how far the chain is certified.
+    pub certified: Arc<Certified>,
+    /// Told what was executed.
+    pub counters: Arc<Counters>,
     /// Told of errors.
     pub halt: Arc<Halt>,
 }
@@ -163,7 +170,10 @@ impl Executor {
             valid_untils: executed.block.bodies.iter().map(|body| body.valid_until()).collect(),
         };
         let commit = BlockCommit { block: executed.block, proof: job.proof, changes: executed.changes };
+        let start = Instant::now();
         store.append(&commit)?;
+        self.around.counters.metrics.executed(&result.positions, start.elapsed());
+        self.around.certified.executed(job.height)?;
         self.around.members.changed(commit.changes.iter());
         Ok(result)
     }
@@ -188,6 +198,7 @@ impl Executor {
     fn certify(&mut self, height: Height, certificate: &Certificate, anchor: bool) -> Result<(), StoreError> {
         let store = &self.around.store;
         store.certify(height, certificate)?;
+        self.around.certified.certified()?;
         if anchor {
             store.sync()?;
             self.around.inbox.answer(Input::Anchored(height));

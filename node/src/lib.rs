@@ -11,9 +11,11 @@
 //!
 //! The pump never waits for the network or for a client, and nobody waits for the pump but those who ask it something.
 
+pub mod certified;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod event_blocks;
 pub mod execute;
 pub mod fault;
 pub mod halt;

@@ -6,19 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, available_parallelism};
 
 use axum::body::Bytes;
+use quorate_protocol::id::NodeIndex;
 use quorate_protocol::replica::{Input, Replica};
 use quorate_storage::data::DataDirectory;
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
+use crate::certified::Certified;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
+use crate::event_blocks::EventBlocks;
 use crate::execute::{Executor, Surroundings};
 use crate::fault::Fault;
 use crate::halt::Halt;
 use crate::home::Home;
-use crate::http::{Api, Identity, Load, Server, bind};
+use crate::http::{Access, Api, Identity, Load, PAGE_READERS_MAX, Server, Tls, bind};
 use crate::inbox::Inbox;
 use crate::members::Members;
 use crate::network::{Multiaddr, Network, NetworkEvent, NetworkEvents, NetworkHandle, tcp_port};
@@ -54,6 +58,7 @@ pub struct Node {
     inbox: Arc<Inbox>,
     verify: Arc<VerifyQueue>,
     waiters: Arc<Waiters>,
+    certified: Arc<Certified>,
     counters: Arc<Counters>,
     halt: Arc<Halt>,
     /// How it was started, and where it listens.
@@ -80,6 +85,8 @@ impl Node {
     /// See [`StartError`]; nothing is left running then.
     pub fn start_with(home: &Home, mut start: Start) -> Result<Node, StartError> {
         let opened = Opened::open(home, &start)?;
+        let access = Access::load(&opened.config, &opened.config_file, home.path())?;
+        let tls = Tls::load(&opened.config, home.path())?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
             .thread_name("tokio")
@@ -92,9 +99,9 @@ impl Node {
         let (network, events, p2p) = runtime.block_on(Network::start(opened.network_config()?))?;
         let port = tcp_port(&p2p).unwrap_or(opened.config.p2p.port());
         start.listen = Some((api, SocketAddr::new(opened.config.p2p.ip(), port)));
-        let shared = Shared::new(&opened, network.clone());
+        let shared = Shared::new(&opened, network.clone())?;
         let identity = opened.identity.clone();
-        let context = shared.api(&opened);
+        let context = shared.api(&opened, access);
         let clock_offset = opened.config.clock_offset;
         let started = start_threads(opened, &shared).inspect_err(|_| {
             shared.verify.close();
@@ -103,7 +110,7 @@ impl Node {
         runtime.spawn(receive(events, Arc::clone(&shared.inbox), Arc::clone(&shared.verify)));
         let server = {
             let _inside = runtime.enter();
-            Server::start(listener, Arc::new(context))
+            Server::start(listener, tls, Arc::new(context))
         };
         info!(node = %identity.index, chain = %identity.chain_id, %api, %p2p, "started");
         if clock_offset != 0 {
@@ -118,6 +125,7 @@ impl Node {
             inbox: shared.inbox,
             verify: shared.verify,
             waiters: shared.waiters,
+            certified: shared.certified,
             counters: shared.counters,
             halt: shared.halt,
             start,
@@ -175,6 +183,7 @@ impl Node {
     /// A thread had panicked.
     pub fn stop(self) -> Result<(), StopError> {
         self.waiters.stop();
+        self.certified.stop();
         self.runtime.block_on(self.server.stop());
         self.stopping.store(true, Ordering::Relaxed);
         self.verify.close();
@@ -202,13 +211,14 @@ struct Shared {
     verify: Arc<VerifyQueue>,
     waiters: Arc<Waiters>,
     members: Arc<Members>,
+    certified: Arc<Certified>,
     network: NetworkHandle,
     stopping: Arc<AtomicBool>,
 }
 
 impl Shared {
-    fn new(opened: &Opened, network: NetworkHandle) -> Shared {
-        Shared {
+    fn new(opened: &Opened, network: NetworkHandle) -> Result<Shared, StartError> {
+        Ok(Shared {
             clock: Clock::start(opened.config.clock_offset),
             halt: Arc::default(),
             counters: Arc::default(),
@@ -216,12 +226,15 @@ impl Shared {
             verify: Arc::default(),
             waiters: Waiters::new(opened.config.limits.waiters_max),
             members: Arc::new(Members::new(Arc::clone(&opened.store))),
+            certified: Arc::new(Certified::of(Arc::clone(&opened.store))?),
             network,
             stopping: Arc::default(),
-        }
+        })
     }
 
-    fn api(&self, opened: &Opened) -> Api {
+    fn api(&self, opened: &Opened, access: Access) -> Api {
+        let limits = &opened.config.limits;
+        let addresses = opened.config.peers.iter().map(|peer| (NodeIndex(peer.index), peer.address.clone()));
         Api {
             identity: opened.identity.clone(),
             genesis: Arc::clone(&opened.genesis),
@@ -234,8 +247,16 @@ impl Shared {
             halt: Arc::clone(&self.halt),
             network: self.network.clone(),
             counters: Arc::clone(&self.counters),
-            load: Arc::new(Load::new(opened.config.limits.requests_max)),
+            load: Arc::new(Load::new(limits.requests_max)),
             clock_offset: opened.config.clock_offset,
+            certified: Arc::clone(&self.certified),
+            event_blocks: EventBlocks::new(Arc::clone(&opened.store)),
+            event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
+            event_streams_max: limits.event_streams_max,
+            page_readers: Semaphore::new(PAGE_READERS_MAX),
+            clock: self.clock,
+            addresses: addresses.collect(),
+            access,
         }
     }
 
@@ -274,6 +295,8 @@ fn start_threads(opened: Opened, shared: &Shared) -> Result<Started, StartError>
         inbox: Arc::clone(&shared.inbox),
         members: Arc::clone(&shared.members),
         waiters: Arc::clone(&shared.waiters),
+        certified: Arc::clone(&shared.certified),
+        counters: Arc::clone(&shared.counters),
         halt: Arc::clone(halt),
     };
     let (execute, thread) = Executor::start(ledger, around, &shared.stopping).map_err(StartError::Threads)?;

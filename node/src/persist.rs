@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use quorate_protocol::id::Height;
 use quorate_protocol::pbft::Ticket;
@@ -102,7 +103,9 @@ impl Persist {
         if entries.is_empty() {
             return;
         }
+        let start = Instant::now();
         let synced = self.with_journal(|journal| journal.append(entries));
+        self.outbound.counters().metrics.journal_sync.observe(start.elapsed().as_secs_f64());
         entries.clear();
         for Waiting { release, ticket } in waiting.drain(..) {
             if synced {

@@ -117,7 +117,10 @@ impl Pump {
             Output::Serve { to, request } => begin.serve((to, request)),
             Output::Admission { id, result } => begin.waiters.admitted(id, result.map(|_| ())),
             Output::Note(Note::Evidence(evidence)) => begin.execute(ExecuteJob::Evidence(evidence)),
-            Output::Note(note) => log_note(&note),
+            Output::Note(note) => {
+                begin.counters.metrics.note(&note);
+                log_note(&note);
+            }
             Output::Halt { reason, divergence } => match divergence {
                 Some(divergence) => begin.halt.raise(Fault::Diverged { divergence, header: None }),
                 None => begin.halt.set(&reason),
@@ -144,9 +147,10 @@ impl Begin {
 
     /// Never waits: whoever is not answered asks again.
     fn serve(&self, request: serve::Request) {
+        let from = request.0;
         match self.serve.try_send(request) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.counters.count(Drop::ServeFull),
+            Err(TrySendError::Full(_)) => self.counters.count_of(from, Drop::ServeFull),
             Err(TrySendError::Disconnected(_)) => self.halt.set("the serve thread has ended"),
         }
     }

@@ -25,12 +25,17 @@ impl Outbound {
         Outbound { network, counters }
     }
 
+    /// Where everybody counts.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Sends to one validator.
     pub fn send(&self, to: NodeIndex, message: &PeerMessage) {
         if let Some(frame) = self.frame(message)
             && !self.network.send(to, &frame)
         {
-            self.counters.count(Drop::SendFull);
+            self.counters.count_of(to, Drop::SendFull);
         }
     }
 
@@ -51,7 +56,7 @@ impl Outbound {
             Ok(frame) => Some(frame),
             Err(error) => {
                 // The limits are chosen so that everything that a replica makes fits.
-                error!(message = message.name(), %error, "a message of our own is not sent");
+                error!(what = message.name(), %error, "a message of our own is not sent");
                 self.counters.count(Drop::SendFull);
                 None
             }

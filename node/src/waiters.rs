@@ -140,6 +140,11 @@ impl Waiters {
         }
     }
 
+    /// How many waited-for transactions are registered, those of each request counted by themselves.
+    pub fn count(&self) -> usize {
+        self.lock().entries
+    }
+
     /// Tells every client that the node stops; later ones are told at once.
     pub fn stop(&self) {
         let mut registry = self.lock();

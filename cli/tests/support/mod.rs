@@ -416,6 +416,7 @@ pub fn consensus(standing_still: Option<&str>) -> ConsensusResponse {
         connected: vec!["v0".to_owned()],
         missing: Vec::new(),
         standing_still: standing_still.map(str::to_owned),
+        reasons: Vec::new(),
         peers: Vec::new(),
     }
 }

@@ -11,26 +11,33 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use super::failure::Failure;
+use crate::config::NodeConfig;
 use crate::fault::Fault;
 use crate::home::Home;
 use crate::node::Node;
-use crate::telemetry::start_log;
+use crate::telemetry::{LogFormat, start_log};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The node's home.
     #[arg(long)]
     home: PathBuf,
-    /// What to log: a level, or target=level, separated by commas. Wins over RUST_LOG.
+    /// What to log: a level, or target=level, separated by commas. Wins over RUST_LOG and node.toml.
     #[arg(long)]
     log: Option<String>,
+    /// How to log: `json` is one object per line. Wins over node.toml.
+    #[arg(long)]
+    log_format: Option<LogFormat>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    start_log(arguments.log.as_deref()).map_err(Failure::config)?;
+    let home = Home::at(&arguments.home);
+    // A file that cannot be read is told by the start below, in a log by default.
+    let mut log = NodeConfig::load(&home.config_file()).map(|config| config.log).unwrap_or_default();
+    log.format = arguments.log_format.unwrap_or(log.format);
+    start_log(arguments.log.as_deref(), &log).map_err(Failure::config)?;
     end_on_panic();
     raise_file_limit();
-    let home = Home::at(&arguments.home);
     let mut node = Node::start(&home)?;
     // A runtime of its own: signals are heard while the node is between two starts, too.
     let waiting = Builder::new_current_thread().enable_all().build().map_err(Failure::internal)?;

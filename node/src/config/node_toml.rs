@@ -4,16 +4,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
+use crate::telemetry::LogConfig;
 
 /// No `node.toml` is longer than this many bytes.
 const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 /// The most signature workers: beyond the number of any machine's cores they only cost memory.
 const VERIFY_THREADS_MAX: usize = 256;
+/// The most streams of events: each holds a connection, of which there are 4,096.
+const EVENT_STREAMS_MAX: usize = 2_048;
 /// The most peers that can be configured: the validators other than this one.
 const PEERS_MAX: usize = 30;
 
@@ -34,12 +37,34 @@ pub struct NodeConfig {
     /// what a chain makes of it. It is 0 outside of experiments; `/v1/status` shows it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_offset: i64,
+    /// A file with the token that clients of the API must show; see [`crate::http`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_token_file: Option<PathBuf>,
+    /// Lets the API listen beyond this machine without a token.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub api_public: bool,
     /// Where the other validators are.
     #[serde(default)]
     pub peers: Vec<Peer>,
     /// Bounds of this node alone.
     #[serde(default)]
     pub limits: Limits,
+    /// The log.
+    #[serde(default, skip_serializing_if = "LogConfig::is_default")]
+    pub log: LogConfig,
+    /// Serve the API by TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_tls: Option<ApiTls>,
+}
+
+/// The API's certificate. Paths are those of PEM files, relative ones below the home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApiTls {
+    /// The certificate and those between it and its root, in this order.
+    pub cert_file: PathBuf,
+    /// Its private key; only the owner may read the file.
+    pub key_file: PathBuf,
 }
 
 /// Where one validator is.
@@ -62,11 +87,13 @@ pub struct Limits {
     pub waiters_max: usize,
     /// HTTP requests that may be in work at once, waiting ones included.
     pub requests_max: usize,
+    /// Streams of events that may be open at once.
+    pub event_streams_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { verify_threads: 0, waiters_max: 100_000, requests_max: 10_000 }
+        Limits { verify_threads: 0, waiters_max: 100_000, requests_max: 10_000, event_streams_max: 256 }
     }
 }
 
@@ -76,8 +103,12 @@ impl Default for NodeConfig {
             api: any_loopback_port(),
             p2p: any_loopback_port(),
             clock_offset: 0,
+            api_token_file: None,
+            api_public: false,
             peers: Vec::new(),
             limits: Limits::default(),
+            log: LogConfig::default(),
+            api_tls: None,
         }
     }
 }
@@ -85,6 +116,10 @@ impl Default for NodeConfig {
 // The signature is serde's.
 fn is_zero(offset: &i64) -> bool {
     *offset == 0
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn any_loopback_port() -> SocketAddr {
@@ -152,6 +187,10 @@ impl NodeConfig {
             let reason = format!("{} is above {VERIFY_THREADS_MAX}", self.limits.verify_threads);
             return fail("limits.verify_threads", reason, "write 0 for one per core");
         }
+        if !(1..=EVENT_STREAMS_MAX).contains(&self.limits.event_streams_max) {
+            let reason = format!("{} is not within 1 and {EVENT_STREAMS_MAX}", self.limits.event_streams_max);
+            return fail("limits.event_streams_max", reason, "remove it to take the default");
+        }
         for (what, value) in
             [("limits.waiters_max", self.limits.waiters_max), ("limits.requests_max", self.limits.requests_max)]
         {
@@ -176,6 +215,7 @@ fn place_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::LogFormat;
 
     fn parse(text: &str) -> Result<NodeConfig, ConfigError> {
         NodeConfig::parse(Path::new("node.toml"), text)
@@ -185,6 +225,10 @@ mod tests {
     fn what_is_written_is_read_again() {
         let mut config = NodeConfig::default();
         config.peers.push(Peer { index: 3, address: "/ip4/127.0.0.1/tcp/7003".to_string() });
+        config.log = LogConfig { format: LogFormat::Json, level: Some("debug".to_string()) };
+        config.api_token_file = Some("token".into());
+        config.api_public = true;
+        config.api_tls = Some(ApiTls { cert_file: "api.pem".into(), key_file: "/keys/api.pem".into() });
         assert_eq!(parse(&config.to_toml()), Ok(config));
         assert_eq!(parse(""), Ok(NodeConfig::default()));
     }
@@ -208,6 +252,7 @@ mod tests {
         assert_eq!(parse("clock_offset = -500").unwrap().clock_offset, -500);
         assert!(parse("clock_offset = 86400001").unwrap_err().to_string().contains("more than a day"));
         assert!(parse(&format!("clock_offset = {}", i64::MIN)).is_err());
+        assert!(parse("[limits]\nevent_streams_max = 2049").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What every handler can reach.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -7,10 +8,14 @@ use quorate_protocol::document::{Genesis, ValidatorSet};
 use quorate_protocol::id::{ChainId, NodeIndex};
 use quorate_protocol::replica::ReplicaStatus;
 use quorate_protocol::store::Store;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
+use super::access::Access;
 use super::load::Load;
 use super::problem::Refusal;
+use crate::certified::Certified;
+use crate::clock::Clock;
+use crate::event_blocks::EventBlocks;
 use crate::halt::Halt;
 use crate::inbox::{Inbox, Question};
 use crate::network::NetworkHandle;
@@ -59,7 +64,26 @@ pub struct Api {
     pub load: Arc<Load>,
     /// By how many milliseconds the clock is wrong on purpose.
     pub clock_offset: i64,
+    /// How far the chain is certified.
+    pub certified: Arc<Certified>,
+    /// Blocks as events.
+    pub event_blocks: EventBlocks,
+    /// Streams of events that may still be opened.
+    pub event_streams: Arc<Semaphore>,
+    /// How many there may be.
+    pub event_streams_max: usize,
+    /// Lists of blocks that may still be read at once.
+    pub page_readers: Semaphore,
+    /// This node's clock.
+    pub clock: Clock,
+    /// Where the other validators are configured to be.
+    pub addresses: BTreeMap<NodeIndex, String>,
+    /// Who may ask.
+    pub access: Access,
 }
+
+/// Lists of blocks that are read at once.
+pub(crate) const PAGE_READERS_MAX: usize = 2;
 
 impl Api {
     /// The validators in force.

@@ -10,18 +10,21 @@ use std::time::Duration;
 use axum::serve::Listener;
 use quorate_protocol::limits::SUBMIT_TIMEOUT_MAX_MS;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::context::Api;
 use super::router::router;
+use super::tls::{Tls, Transport};
 
 /// Connections at a time; who comes later waits in the operating system's queue.
 const CONNECTIONS_MAX: usize = 4_096;
 /// A connection on which nothing moved for so long is closed: longer than any client can wait for an answer.
 const IDLE_MAX: Duration = Duration::from_millis(SUBMIT_TIMEOUT_MAX_MS + 15_000);
+/// A handshake and the first bytes of a request take no longer than this.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long open requests get to finish when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -41,10 +44,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `api` on `listener`.
-    pub fn start(listener: TcpListener, api: Arc<Api>) -> Server {
+    /// Serves `api` on `listener`, inside TLS where it is given.
+    pub fn start(listener: TcpListener, tls: Option<Tls>, api: Arc<Api>) -> Server {
         let (stop, mut stopped) = watch::channel(false);
-        let bounded = BoundedListener { listener, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
+        let bounded = BoundedListener { listener, tls, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
         let serve = axum::serve(bounded, router(api)).with_graceful_shutdown(async move {
             // A sender that is gone means the same.
             let _ = stopped.wait_for(|stop| *stop).await;
@@ -65,6 +68,7 @@ impl Server {
 /// A listener with a bound on its connections.
 struct BoundedListener {
     listener: TcpListener,
+    tls: Option<Tls>,
     connections: Arc<Semaphore>,
 }
 
@@ -78,7 +82,9 @@ impl Listener for BoundedListener {
         let (stream, address) = Listener::accept(&mut self.listener).await;
         // Without it an answer of two packets waits for an acknowledgement; where it fails it is only slower.
         let _ = stream.set_nodelay(true);
-        (Connection { stream, idle: Box::pin(sleep(IDLE_MAX)), _permit: permit }, address)
+        let patience = if self.tls.is_some() { HANDSHAKE_MAX } else { IDLE_MAX };
+        let stream = Transport::new(stream, self.tls.as_ref());
+        (Connection { stream, idle: Box::pin(sleep(patience)), _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -88,7 +94,7 @@ impl Listener for BoundedListener {
 
 /// A connection that ends when nothing moves on it.
 struct Connection {
-    stream: TcpStream,
+    stream: Transport,
     idle: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
 }

@@ -1,24 +1,25 @@
 //! What this node is, does, and waits for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quorate_protocol::api::Code;
 use quorate_protocol::api::http::{
-    ConsensusResponse, LeftView, NodeState, PeerView, PoolStatus, StatusResponse, ValidatorView, ValidatorsResponse,
-    VersionResponse, ViewChangeStatus,
+    ConsensusResponse, DropCount, NodeState, PeerDetails, PeerView, PeersResponse, PoolStatus, Standstill,
+    StatusResponse, ValidatorView, ValidatorsResponse, VersionResponse,
 };
-use quorate_protocol::document::ValidatorSet;
 use quorate_protocol::document::parameters::PROTOCOL_VERSION;
 use quorate_protocol::id::{Height, NodeIndex, Sequence};
-use quorate_protocol::pbft::status::EngineStatus;
 use quorate_protocol::replica::ReplicaStatus;
 use quorate_protocol::store::{Head, StoreError};
 
 use super::context::Api;
 use super::problem::Refusal;
+use super::standing::{Facts, lasting, names, not_ready, reasons, view_change, waits_for_view};
+use crate::network::LinkStatus;
 
 /// The version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -60,6 +61,7 @@ pub async fn consensus(State(api): State<Arc<Api>>) -> Result<Json<ConsensusResp
     let engine = &replica.engine;
     let validators = api.validators();
     let links = Links::of(&api);
+    let reasons = standing(&api, &replica);
     let height_of = |index: NodeIndex| {
         let told = engine.peer_heights.iter().find(|(peer, _)| *peer == index);
         told.map_or(Height::ZERO, |(_, height)| *height)
@@ -84,9 +86,33 @@ pub async fn consensus(State(api): State<Arc<Api>>) -> Result<Json<ConsensusResp
         quorum: validators.quorum(),
         connected: names(&links.connected),
         missing: names(&links.missing),
-        standing_still: standing_still(&api, &replica, &links),
+        standing_still: lasting(&reasons),
         peers: peers.collect(),
+        reasons,
     }))
+}
+
+/// `GET /v1/peers`
+pub async fn peers(State(api): State<Arc<Api>>) -> Result<Json<PeersResponse>, Refusal> {
+    let engine = api.replica_status().await?.engine;
+    let now = api.clock.now().wall;
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let details = |link: LinkStatus| {
+        let told = engine.peer_heights.iter().find(|(peer, _)| *peer == link.index);
+        let dropped = api.counters.of(link.index).into_iter();
+        Some(PeerDetails {
+            name: link.index.to_string(),
+            index: link.index,
+            network_key: api.validators().members().get(link.index.as_usize())?.network_key,
+            address: api.addresses.get(&link.index).cloned(),
+            connected: link.connected.is_some(),
+            since: link.connected.map(|connected| now.saturating_sub(millis(connected))),
+            silent_ms: link.silent.map(millis),
+            height: told.map_or(Height::ZERO, |(_, height)| *height),
+            dropped: dropped.map(|(reason, count)| DropCount { reason: reason.to_owned(), count }).collect(),
+        })
+    };
+    Ok(Json(PeersResponse { peers: api.network.links().into_iter().filter_map(details).collect() }))
 }
 
 /// `GET /v1/validators`
@@ -116,10 +142,10 @@ pub async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// `GET /readyz`: the node can take part in committing transactions.
+/// `GET /readyz`: the node can take part in committing transactions at this moment.
 pub async fn readyz(State(api): State<Arc<Api>>) -> Result<(StatusCode, &'static str), Refusal> {
     let replica = api.replica_status().await?;
-    match standing_still(&api, &replica, &Links::of(&api)) {
+    match not_ready(&standing(&api, &replica)) {
         None => Ok((StatusCode::OK, "ready\n")),
         Some(reason) => Err(Refusal::new(Code::NotReady, reason)),
     }
@@ -133,10 +159,6 @@ pub async fn version() -> Json<VersionResponse> {
 /// The last block.
 pub(super) fn head(api: &Api) -> Result<Head, StoreError> {
     api.store.head()?.ok_or(StoreError::NotInitialized)
-}
-
-fn names(indices: &[NodeIndex]) -> Vec<String> {
-    indices.iter().map(ToString::to_string).collect()
 }
 
 /// Validators with and without a link, this node among the former.
@@ -154,12 +176,41 @@ impl Links {
     }
 }
 
+/// Everything that is in the way, in words.
+fn standing(api: &Api, replica: &ReplicaStatus) -> Vec<Standstill> {
+    let Links { connected, missing } = Links::of(api);
+    let primary = replica.engine.primary;
+    let link = api.network.links().into_iter().find(|link| link.index == primary);
+    reasons(&Facts {
+        engine: &replica.engine,
+        validators: api.validators(),
+        me: api.identity.index,
+        connected,
+        missing,
+        halted: halted(api, replica),
+        not_voting: not_voting(api, replica),
+        catching_up: replica.catching_up,
+        pending: replica.pool.count,
+        primary_silent: link.and_then(|link| link.silent),
+        head_time: replica.head_time,
+        wall: api.clock.now().wall,
+        clock_skew_max_ms: api.genesis.parameters.clock_skew_max_ms,
+        clock_refusal: api.counters.metrics.clock_refusal(),
+    })
+}
+
+/// Why this node casts no votes although it has not stopped, if so.
+fn not_voting(api: &Api, replica: &ReplicaStatus) -> Option<String> {
+    let standing = || replica.engine.standing.as_ref().err().map(ToString::to_string);
+    api.identity.amnesiac.clone().or_else(standing)
+}
+
 /// Why signing stopped, if it did.
 fn halted(api: &Api, replica: &ReplicaStatus) -> Option<String> {
     api.halt.reason().or_else(|| replica.engine.halted.clone())
 }
 
-fn is_voting(api: &Api, replica: &ReplicaStatus) -> bool {
+pub(super) fn is_voting(api: &Api, replica: &ReplicaStatus) -> bool {
     halted(api, replica).is_none() && replica.engine.standing.is_ok()
 }
 
@@ -168,120 +219,12 @@ fn state_of(api: &Api, replica: &ReplicaStatus) -> (NodeState, Option<String>) {
         return (NodeState::Halted, Some(reason));
     }
     // An amnesiac says so even while it catches up: that it will not vote is what its operator must know.
-    let not_voting =
-        api.identity.amnesiac.clone().or_else(|| replica.engine.standing.as_ref().err().map(ToString::to_string));
+    let not_voting = not_voting(api, replica);
     if replica.catching_up {
         return (NodeState::CatchingUp, not_voting.or_else(|| Some("fetching blocks".to_string())));
     }
     match not_voting {
         Some(reason) => (NodeState::Following, Some(reason)),
         None => (NodeState::Active, waits_for_view(&replica.engine, api.validators())),
-    }
-}
-
-/// Who has left for which view, while this node is between two.
-fn view_change(engine: &EngineStatus, validators: &ValidatorSet) -> Option<ViewChangeStatus> {
-    let left = engine.view_changes.iter().map(|(index, view)| LeftView { name: index.to_string(), view: *view });
-    (!engine.active).then(|| ViewChangeStatus {
-        left: left.collect(),
-        need: validators.quorum(),
-        timeout: u64::try_from(engine.view_timeout.as_millis()).unwrap_or(u64::MAX),
-    })
-}
-
-/// The same in words.
-fn waits_for_view(engine: &EngineStatus, validators: &ValidatorSet) -> Option<String> {
-    let ViewChangeStatus { left, need, timeout } = view_change(engine, validators)?;
-    let left: Vec<String> = left
-        .into_iter()
-        .map(|left| if left.view == engine.view { left.name } else { format!("{} for view {}", left.name, left.view) })
-        .collect();
-    let left = if left.is_empty() { "none yet".to_string() } else { left.join(", ") };
-    let (view, primary) = (engine.view, engine.primary);
-    Some(format!(
-        "between two views: {need} have to leave for view {view} (so far: {left}), then {primary} has {timeout} ms to open it"
-    ))
-}
-
-/// Why this node sees no way to commit, in words.
-fn standing_still(api: &Api, replica: &ReplicaStatus, links: &Links) -> Option<String> {
-    if let Some(reason) = halted(api, replica) {
-        return Some(format!("this node has stopped signing: {reason}"));
-    }
-    // A missing primary is none: whoever waits for a transaction leaves its view.
-    need_more(api.validators(), links)
-}
-
-fn need_more(validators: &ValidatorSet, links: &Links) -> Option<String> {
-    let (need, connected) = (validators.quorum(), links.connected.len());
-    (connected < need)
-        .then(|| format!("need {need}, connected {connected}: missing {}", names(&links.missing).join(", ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use quorate_crypto::key::PublicKey;
-    use quorate_protocol::document::Validator;
-    use quorate_protocol::id::{Epoch, View};
-
-    fn set() -> ValidatorSet {
-        let key = |byte| PublicKey::from_bytes([byte; 32]);
-        let members = (0..4).map(|n| Validator { consensus_key: key(n), network_key: key(n + 100) }).collect();
-        ValidatorSet::new(members).unwrap()
-    }
-
-    fn links(set: &ValidatorSet, up: &[u8]) -> Links {
-        let (connected, missing) = set.indices().partition(|index| up.contains(&index.0));
-        Links { connected, missing }
-    }
-
-    #[test]
-    fn missing_quorum_is_told_with_names() {
-        let set = set();
-        assert_eq!(need_more(&set, &links(&set, &[0, 2])).unwrap(), "need 3, connected 2: missing v1, v3");
-        assert_eq!(need_more(&set, &links(&set, &[0, 1, 2])), None);
-    }
-
-    fn engine(active: bool, left: &[(u8, u64)]) -> EngineStatus {
-        EngineStatus {
-            epoch: Epoch(0),
-            view: View(2),
-            active,
-            primary: NodeIndex(2),
-            low: Height(0),
-            high: Height(128),
-            executed: Height(7),
-            certified: Height(7),
-            highest_slot: Sequence(9),
-            view_changes: left.iter().map(|(index, view)| (NodeIndex(*index), View(*view))).collect(),
-            view_timeout: Duration::from_secs(2),
-            standing: Ok(()),
-            peer_heights: Vec::new(),
-            state_diverged: None,
-            halted: None,
-        }
-    }
-
-    #[test]
-    fn a_node_between_two_views_says_who_has_left_and_how_long_it_waits() {
-        let words = |left: &[(u8, u64)]| waits_for_view(&engine(false, left), &set()).unwrap();
-        assert_eq!(
-            words(&[(0, 2), (3, 5)]),
-            "between two views: 3 have to leave for view 2 (so far: v0, v3 for view 5), then v2 has 2000 ms to open it"
-        );
-        assert!(words(&[]).contains("(so far: none yet)"));
-        let told = view_change(&engine(false, &[(3, 5)]), &set()).unwrap();
-        assert_eq!((told.need, told.timeout), (3, 2000));
-        assert_eq!(told.left, [LeftView { name: "v3".to_string(), view: View(5) }]);
-    }
-
-    #[test]
-    fn a_node_in_an_active_view_waits_for_none() {
-        // The engine forgets who left for a view when it opens; whatever it still holds is of no view to come.
-        let engine = engine(true, &[(1, 2)]);
-        assert_eq!((view_change(&engine, &set()), waits_for_view(&engine, &set())), (None, None));
     }
 }

@@ -35,6 +35,7 @@ const TIMEOUT_DEFAULT_MS: u64 = 10_000;
 #[derive(Clone, Copy)]
 struct Patience {
     wait: WaitFor,
+    since: Instant,
     until: Instant,
 }
 
@@ -65,8 +66,8 @@ impl Patience {
             let detail = format!("timeout: {timeout} is above {SUBMIT_TIMEOUT_MAX_MS} milliseconds");
             return Err(Refusal::new(Code::BadRequest, detail));
         }
-        let until = Instant::now() + Duration::from_millis(timeout);
-        Ok(Patience { wait: query.wait.unwrap_or_default(), until })
+        let since = Instant::now();
+        Ok(Patience { wait: query.wait.unwrap_or_default(), since, until: since + Duration::from_millis(timeout) })
     }
 }
 
@@ -83,7 +84,8 @@ async fn submit_one(api: &Api, patience: Patience, body: &[u8]) -> Result<Respon
     let transaction: SignedTransaction =
         decode(&request.transaction).map_err(|error| malformed(format!("transaction: {error}")))?;
     let id = transaction.id();
-    let outcome = submit_all(api, patience, vec![transaction]).await?.remove(0);
+    let outcomes = submit_all(api, patience, vec![transaction]).await;
+    let outcome = outcomes.map_err(|refusal| refusal.about(id))?.remove(0);
     let status = match outcome.status {
         TransactionStatus::Rejected => return Err(refusal(&outcome)),
         TransactionStatus::Applied | TransactionStatus::Failed | TransactionStatus::Expired => StatusCode::OK,
@@ -129,7 +131,7 @@ async fn submit_all(
         }
     }
     if let Some(wait) = &mut wait {
-        follow(api, patience.until, wait, &mut outcomes).await?;
+        follow(api, patience, wait, &mut outcomes).await?;
     }
     Ok(outcomes.in_order(&ids))
 }
@@ -160,7 +162,8 @@ fn known_or_fresh(
 }
 
 /// Notes events until nothing more is waited for, or the time is up.
-async fn follow(api: &Api, until: Instant, wait: &mut Wait, outcomes: &mut Outcomes) -> Result<(), Refusal> {
+async fn follow(api: &Api, patience: Patience, wait: &mut Wait, outcomes: &mut Outcomes) -> Result<(), Refusal> {
+    let Patience { until, since, .. } = patience;
     while outcomes.open > 0 {
         let Ok(Some((id, event))) = timeout_at(until, wait.events.recv()).await else { break };
         match event {
@@ -169,6 +172,9 @@ async fn follow(api: &Api, until: Instant, wait: &mut Wait, outcomes: &mut Outco
             Event::Settled { .. } => {
                 if let Some(known) = executed(api, id)? {
                     outcomes.note(known);
+                    if outcomes.wait == WaitFor::Committed {
+                        api.counters.metrics.commit.observe(since.elapsed().as_secs_f64());
+                    }
                 }
             }
             Event::Expired => outcomes.note(TransactionResponse {

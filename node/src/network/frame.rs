@@ -92,6 +92,20 @@ impl Class {
         Class::Transactions,
     ];
 
+    /// A stable name for metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Class::ViewChange => "view_change",
+            Class::Commit => "commit",
+            Class::Prepare => "prepare",
+            Class::PrePrepare => "pre_prepare",
+            Class::Bodies => "bodies",
+            Class::Status => "status",
+            Class::Sync => "sync",
+            Class::Transactions => "transactions",
+        }
+    }
+
     /// Position in [`Class::ALL`].
     pub(super) fn slot(self) -> usize {
         self as usize - 1

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::events::{GossipId, Verdict};
 use super::frame::Frame;
 use super::gossip::Batcher;
-use super::peer::{Counters, Directory, NetworkCounts, Peer};
+use super::peer::{Counters, Directory, LinkStatus, NetworkCounts, Peer};
 
 /// Verdicts that wait for the network task. More are only possible for messages that it has forgotten already.
 const VERDICTS_WAITING_MAX: usize = 8192;
@@ -73,6 +73,11 @@ impl NetworkHandle {
     pub fn connected(&self) -> Vec<NodeIndex> {
         let connected = self.shared.directory.iter().filter(|peer| peer.active().is_some());
         connected.map(|peer| peer.index).collect()
+    }
+
+    /// How the links to all peers are, in order.
+    pub fn links(&self) -> Vec<LinkStatus> {
+        self.shared.directory.iter().map(|peer| peer.link()).collect()
     }
 
     /// What the network has done since it started.

@@ -420,6 +420,7 @@ fn deliver(link: &Link, stream: StreamKind, class: Class, payload: Bytes, cx: &m
         return Some(payload);
     };
     link.counters.received(payload.len());
+    link.peer.hear();
     link.events.send(NetworkEvent::Frame(ReceivedFrame { from: link.peer.index, class, payload, _credit: credit }));
     None
 }

@@ -50,7 +50,7 @@ pub use events::{GossipId, NetworkEvent, NetworkEvents, ReceivedFrame, ReceivedG
 pub use frame::{Class, FRAME_VERSION, Frame, FrameError, PAYLOAD_BYTES_MAX};
 pub use handle::NetworkHandle;
 pub use libp2p::Multiaddr;
-pub use peer::NetworkCounts;
+pub use peer::{LinkStatus, NetworkCounts};
 pub(crate) use transport::port as tcp_port;
 
 use dialer::{Backoff, Dial, Dialer};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use libp2p::PeerId;
@@ -43,6 +44,27 @@ pub(super) struct Peer {
     pub links: Arc<Budget>,
     outbox: Mutex<Outbox>,
     down: Mutex<Option<Credit>>,
+    times: Mutex<Times>,
+}
+
+/// When a peer was there.
+#[derive(Debug, Default)]
+struct Times {
+    /// Since when the present connection stands.
+    since: Option<Instant>,
+    /// When its last message came.
+    heard: Option<Instant>,
+}
+
+/// A peer's link, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    /// The validator.
+    pub index: NodeIndex,
+    /// How long it is connected, if it is.
+    pub connected: Option<Duration>,
+    /// How long ago its last message came, or its hello; `None` if it was never connected.
+    pub silent: Option<Duration>,
 }
 
 impl Peer {
@@ -58,7 +80,24 @@ impl Peer {
             links: Budget::new(LINK_EVENTS_MAX, 0),
             outbox: Mutex::default(),
             down: Mutex::default(),
+            times: Mutex::default(),
         }
+    }
+
+    /// Notes that a message came.
+    pub(super) fn hear(&self) {
+        self.times().heard = Some(Instant::now());
+    }
+
+    /// How its link is.
+    pub(super) fn link(&self) -> LinkStatus {
+        let times = self.times();
+        let elapsed = |time: Option<Instant>| time.map(|time| time.elapsed());
+        LinkStatus { index: self.index, connected: elapsed(times.since), silent: elapsed(times.heard) }
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The budget for what comes in on a stream.
@@ -85,12 +124,15 @@ impl Peer {
     /// Opens the queues for a connection; `down` is kept for the event that it is gone.
     pub(super) fn activate(&self, connection: ConnectionId, down: Credit) {
         self.outbox().activate(connection);
+        let now = Some(Instant::now());
+        *self.times() = Times { since: now, heard: now };
         *self.down.lock().unwrap_or_else(PoisonError::into_inner) = Some(down);
     }
 
     /// Closes the queues; returns what `activate` was given, if it was.
     pub(super) fn deactivate(&self) -> Option<Credit> {
         self.outbox().deactivate();
+        self.times().since = None;
         self.down.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 

@@ -1,8 +1,13 @@
-//! Counts of what a full queue or a bad input made this node drop.
+//! Counts of what a full queue or a bad input made this node drop, and of what it did.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use quorate_protocol::id::NodeIndex;
+use quorate_protocol::limits::VALIDATORS_LIMIT;
 use tracing::warn;
+
+use super::metrics::Metrics;
 
 /// What was dropped, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +27,8 @@ pub enum Drop {
 }
 
 impl Drop {
-    const ALL: [Drop; 6] = [
+    /// Every kind.
+    pub const ALL: [Drop; 6] = [
         Drop::GossipQueueFull,
         Drop::ClientQueueFull,
         Drop::Malformed,
@@ -45,12 +51,49 @@ impl Drop {
 }
 
 /// Counts since the start of this process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     drops: [AtomicU64; Drop::ALL.len()],
+    /// The part of the above that a validator sent or was to get, by its index.
+    by_peer: [[AtomicU64; Drop::ALL.len()]; VALIDATORS_LIMIT],
+    /// What the node did.
+    pub metrics: Metrics,
+    /// When the counting began.
+    started: Instant,
+}
+
+impl Default for Counters {
+    fn default() -> Counters {
+        Counters {
+            drops: Default::default(),
+            by_peer: Default::default(),
+            metrics: Metrics::default(),
+            started: Instant::now(),
+        }
+    }
 }
 
 impl Counters {
+    /// Seconds since the counting began.
+    pub fn uptime_seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Counts one that `peer` sent, or was to get.
+    pub fn count_of(&self, peer: NodeIndex, drop: Drop) {
+        if let Some(drops) = self.by_peer.get(peer.as_usize()) {
+            drops[drop as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        self.count(drop);
+    }
+
+    /// Every kind that has happened with `peer`, with its count.
+    pub fn of(&self, peer: NodeIndex) -> Vec<(&'static str, u64)> {
+        let counts = self.by_peer.get(peer.as_usize()).into_iter().flatten();
+        let named = Drop::ALL.iter().zip(counts).map(|(drop, count)| (drop.name(), count.load(Ordering::Relaxed)));
+        named.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Counts one. Logs the first, second, fourth, eighth …, so that no flood of input becomes a flood of log.
     pub fn count(&self, drop: Drop) {
         let count = self.drops[drop as usize].fetch_add(1, Ordering::Relaxed) + 1;
@@ -82,5 +125,9 @@ mod tests {
         counters.count(Drop::Malformed);
         assert_eq!(counters.get(Drop::SendFull), 2);
         assert_eq!(counters.all(), [("malformed", 1), ("send_full", 2)]);
+        counters.count_of(NodeIndex(3), Drop::Malformed);
+        counters.count_of(NodeIndex(200), Drop::Malformed);
+        assert_eq!(counters.get(Drop::Malformed), 3, "what a peer sent is part of the whole");
+        assert_eq!((counters.of(NodeIndex(3)), counters.of(NodeIndex(2))), (vec![("malformed", 1)], vec![]));
     }
 }

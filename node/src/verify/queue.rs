@@ -116,6 +116,12 @@ impl VerifyQueue {
         Ok(())
     }
 
+    /// What waits: votes; frames with bodies or blocks; arrivals of transactions, many in each.
+    pub fn depths(&self) -> [usize; 3] {
+        let lanes = self.lock();
+        [lanes.votes.len(), lanes.frames.len(), lanes.arrivals.len()]
+    }
+
     /// Ends the workers; what waits is dropped.
     pub fn close(&self) {
         let mut lanes = self.lock();

@@ -118,6 +118,7 @@ impl Group {
                 Err(forged) => {
                     bad = true;
                     edge.counters.count(Drop::Unverifiable);
+                    edge.counters.metrics.bad_signatures.inc();
                     origin.refuse(forged.id(), Code::BadSignature);
                 }
                 Ok(verified) => match is_member(edge, &verified) {

@@ -76,8 +76,8 @@ fn verify_frames(edge: &Edge, frames: Vec<ReceivedFrame>, verifier: &mut Verifie
             }
             // A class has its own queue and bounds: nothing may pass in the name of another.
             Ok(message) if class_of(&message) != frame.class => {
-                debug!(from = %frame.from, class = ?frame.class, message = message.name(), "message in a wrong class");
-                edge.counters.count(Drop::Malformed);
+                debug!(from = %frame.from, class = ?frame.class, what = message.name(), "message in a wrong class");
+                edge.counters.count_of(frame.from, Drop::Malformed);
             }
             Ok(message) => {
                 messages.push(message);
@@ -85,7 +85,7 @@ fn verify_frames(edge: &Edge, frames: Vec<ReceivedFrame>, verifier: &mut Verifie
             }
             Err(error) => {
                 debug!(from = %frame.from, class = ?frame.class, %error, "malformed message");
-                edge.counters.count(Drop::Malformed);
+                edge.counters.count_of(frame.from, Drop::Malformed);
             }
         }
     }
@@ -95,7 +95,8 @@ fn verify_frames(edge: &Edge, frames: Vec<ReceivedFrame>, verifier: &mut Verifie
             Ok(message) => edge.inbox.post_peer(frame, message),
             Err(_) => {
                 debug!(from = %frame.from, class = ?frame.class, "unverifiable message");
-                edge.counters.count(Drop::Unverifiable);
+                edge.counters.count_of(frame.from, Drop::Unverifiable);
+                edge.counters.metrics.bad_signatures.inc();
             }
         }
     }

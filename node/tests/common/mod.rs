@@ -97,8 +97,12 @@ impl Chain {
 
     /// Makes the home of one node.
     pub fn create(&self, index: usize, peers: Vec<Peer>) -> Home {
+        self.create_with(index, NodeConfig { peers, ..NodeConfig::default() })
+    }
+
+    /// The same with a configuration of one's own.
+    pub fn create_with(&self, index: usize, config: NodeConfig) -> Home {
         let home = self.home(index);
-        let config = NodeConfig { peers, ..NodeConfig::default() };
         let new = NewHome {
             genesis: &self.genesis,
             consensus: &self.consensus[index],
@@ -147,17 +151,31 @@ impl Reply {
 
 /// One request on a connection of its own.
 pub fn request(api: SocketAddr, method: &str, path: &str, media_type: &str, body: &[u8]) -> Reply {
+    request_with(api, method, path, &[("content-type", media_type)], body)
+}
+
+/// The same with headers of one's own.
+pub fn request_with(api: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut stream = TcpStream::connect(api).expect("the API listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {api}\r\nconnection: close\r\ncontent-type: {media_type}\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = request_head(method, path, headers, body.len());
     stream.write_all(head.as_bytes()).expect("the API reads");
     // A server that refuses a body may close before it has read all of it.
     let _ = stream.write_all(body);
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
+    reply(bytes)
+}
+
+pub fn request_head(method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> String {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
+    )
+}
+
+/// What a whole answer says.
+pub fn reply(bytes: Vec<u8>) -> Reply {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole answer");
     let headers = String::from_utf8(bytes[..end].to_vec()).expect("text").to_lowercase();
     let status = headers.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
@@ -187,6 +205,22 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
 pub fn single() -> (Chain, Node) {
     let chain = Chain::new(1);
     let node = Node::start(&chain.create(0, Vec::new())).expect("a node");
+    (chain, node)
+}
+
+/// A single node that is a whole chain, configured otherwise.
+pub fn single_with(config: NodeConfig) -> (Chain, Node) {
+    let chain = Chain::new(1);
+    let node = Node::start(&chain.create_with(0, config)).expect("a node");
+    (chain, node)
+}
+
+/// A single node that lost its vote journal: it takes transactions, and nothing is ever decided.
+pub fn wiped(config: NodeConfig) -> (Chain, Node) {
+    let chain = Chain::new(1);
+    let home = chain.create_with(0, config);
+    std::fs::remove_dir_all(home.data()).expect("wiped");
+    let node = Node::start(&home).expect("a wiped node starts");
     (chain, node)
 }
 

@@ -4,7 +4,7 @@
 //!
 //! When several codes would be true, the one that stands first in the table is reported. Two notes:
 //!
-//! - A door (client, gossip, fetch) judges by what stands up to [`Code::UnknownSender`]; what depends on the ledger is
+//! - A door (client, gossip, fetch) judges by what stands up to [`Code::PoolFull`]; what else depends on the ledger is
 //!   judged by execution only, and only those codes appear in receipts ([`Stage::Execution`]).
 //! - Execution judges the operations of a transaction one after the other, each against what the ones before it did.
 //!   The first operation that fails gives the code, and among the reasons of that operation the table's order decides.
@@ -130,6 +130,9 @@ codes! {
     /// The signature is not the sender's over these bytes.
     BadSignature = 5, "bad_signature", Door, 422, false, NotApplied,
         "sign the transaction with the sender's key; one changed byte spoils a signature";
+    /// The sender is no member of the chain.
+    UnknownSender = 9, "unknown_sender", Door, 422, false, NotApplied,
+        "have an admin register the sender's key";
     /// `valid_until` has passed.
     Expired = 6, "expired", Door, 422, false, NotApplied,
         "sign it again with a later valid_until; check this machine's clock";
@@ -139,9 +142,6 @@ codes! {
     /// The id waits in the pool or has been executed.
     Duplicate = 8, "duplicate", Door, 409, false, Unknown,
         "nothing to do: ask for the transaction by its id";
-    /// The sender is no member of the chain.
-    UnknownSender = 9, "unknown_sender", Door, 422, false, NotApplied,
-        "have an admin register the sender's key";
     /// The sender has as many transactions waiting as one sender may.
     SenderQuota = 10, "sender_quota", Door, 429, true, NotApplied,
         "wait until some of this sender's transactions are executed, then send the same bytes again";
@@ -191,6 +191,9 @@ codes! {
         "have another admin do it";
 
     // What the service says.
+    /// The request lacks the node's bearer token, or has another.
+    Unauthorized = 209, "unauthorized", Service, 401, false, NotApplied,
+        "send `Authorization: Bearer TOKEN` with the token of this node's api_token_file";
     /// The request itself is wrong: a parameter, a path, a header.
     BadRequest = 200, "bad_request", Service, 400, false, NotApplied,
         "see the detail; the API is described in the README";
@@ -218,6 +221,24 @@ codes! {
     /// A fault of the node.
     Internal = 208, "internal", Service, 500, true, Unknown,
         "ask another node, and report this one's log";
+}
+
+impl Code {
+    /// What the command `quorate` ends with when this code is the last word.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Code::Internal => 1,
+            Code::BadRequest | Code::MethodNotAllowed | Code::UnsupportedMediaType => 2,
+            Code::NotFound => 3,
+            // What is known already may still be on its way.
+            Code::Duplicate | Code::Timeout => 5,
+            Code::NotReady | Code::Halted => 6,
+            Code::SenderQuota | Code::PoolFull | Code::Overloaded => 8,
+            Code::Unauthorized => 9,
+            // Refused at the door or failed with a receipt: not applied, for certain.
+            _ => 4,
+        }
+    }
 }
 
 impl fmt::Display for Code {
@@ -293,6 +314,14 @@ mod tests {
             if code.stage() == Stage::Execution {
                 assert_eq!(code.outcome(), KnownOutcome::NotApplied, "{code}: a failed transaction changes nothing");
                 assert!(!code.retryable(), "{code}: the same bytes have their receipt for ever");
+            }
+            if code.exit_code() == 4 {
+                assert_eq!((code.outcome(), code.retryable()), (KnownOutcome::NotApplied, false), "{code}");
+                assert_ne!(
+                    code.stage(),
+                    Stage::Service,
+                    "{code}: only a judged transaction is not applied for certain"
+                );
             }
             if code.http_status() == 504 {
                 assert_eq!(code.outcome(), KnownOutcome::Unknown, "{code}");

@@ -119,6 +119,35 @@ pub struct PeerView {
     pub height: Height,
 }
 
+/// Why a node cannot take part in deciding anything at the moment, or why nothing is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StandstillKind {
+    /// The node has stopped signing, or its validators' headers differ; only an operator ends it.
+    Halted,
+    /// Fewer validators than a quorum are connected and vote.
+    NoQuorum,
+    /// The node has left a view and waits for the next one.
+    BetweenViews,
+    /// Transactions wait, and nothing is heard from the primary.
+    PrimarySilent,
+    /// The node fetches blocks that others have.
+    CatchingUp,
+    /// The window of sequence numbers is used up: no block in it is certified.
+    WindowFull,
+    /// The node's wall clock does not agree with the chain's time.
+    ClockOff,
+}
+
+/// One reason, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standstill {
+    /// Which.
+    pub kind: StandstillKind,
+    /// What the node knows of it.
+    pub detail: String,
+}
+
 /// `GET /v1/consensus`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsensusResponse {
@@ -150,8 +179,50 @@ pub struct ConsensusResponse {
     pub missing: Vec<String>,
     /// Why nothing can be decided, `null` while it can: "need 3, connected 2: missing v1, v3".
     pub standing_still: Option<String>,
+    /// Everything that this node knows to be in the way, lasting or for a moment; empty while nothing is.
+    #[serde(default)]
+    pub reasons: Vec<Standstill>,
     /// The other validators.
     pub peers: Vec<PeerView>,
+}
+
+/// What of a peer's was dropped, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropCount {
+    /// The reason, as in the metrics.
+    pub reason: String,
+    /// How often since the start of the process.
+    pub count: u64,
+}
+
+/// One other validator as a node's network sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerDetails {
+    /// Its name.
+    pub name: String,
+    /// Its index in the validator set.
+    pub index: NodeIndex,
+    /// The key that identifies its connections.
+    pub network_key: PublicKey,
+    /// Where this node is configured to find it, `null` where it only waits for a connection.
+    pub address: Option<String>,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// When the present connection was accepted, by this node's clock.
+    pub since: Option<UnixMillis>,
+    /// Milliseconds since its last message, `null` if there was none.
+    pub silent_ms: Option<u64>,
+    /// The last height that it told of.
+    pub height: Height,
+    /// What was dropped of what it sent, and of what it was to get.
+    pub dropped: Vec<DropCount>,
+}
+
+/// `GET /v1/peers`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeersResponse {
+    /// The other validators, in index order.
+    pub peers: Vec<PeerDetails>,
 }
 
 /// One validator.
@@ -381,6 +452,76 @@ pub struct BlockResponse {
     pub transactions: Vec<PositionView>,
     /// Whether this node holds the block's own certificate.
     pub certified: bool,
+}
+
+/// Which way a list goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The newest first.
+    #[default]
+    Newest,
+    /// The oldest first.
+    Oldest,
+}
+
+/// Query of `GET /v1/blocks`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlocksQuery {
+    /// The `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Blocks of a page; 20 when absent, at most 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Which way; the newest first when absent. A cursor goes on the way of its own page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+}
+
+/// A block without its transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockSummary {
+    /// Its height.
+    pub height: Height,
+    /// Hash of its header.
+    pub hash: Digest,
+    /// Its time.
+    pub time: UnixMillis,
+    /// Root of the state after it.
+    pub state_root: Digest,
+    /// How many positions it has.
+    pub positions: u32,
+    /// How many of them were executed: applied or failed.
+    pub transactions: u32,
+    /// Whether this node holds the block's own certificate.
+    pub certified: bool,
+}
+
+/// `GET /v1/blocks`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlocksResponse {
+    /// In the order asked for.
+    pub items: Vec<BlockSummary>,
+    /// The cursor of the next page, `null` at the end.
+    pub next: Option<String>,
+}
+
+/// Query of `GET /v1/events`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    /// The `id` of the last event that the client has; `0-0` for all from the beginning on. When absent only what is new
+    /// is sent. The header `Last-Event-ID` wins over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Only transactions that this account sent. Blocks are not of any account, so they come as `kinds` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<PublicKey>,
+    /// `transaction`, `block` or both, separated by a comma; both when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kinds: Option<String>,
 }
 
 /// `GET /version`

@@ -32,3 +32,4 @@ pub use durable::DurableState;
 pub use input::{ExecutionResult, Input};
 pub use message::{PeerMessage, RepairMessage, SyncMessage, Told};
 pub use output::{ExecutionJob, JournalEntry, Output};
+pub use propose::TIME_TOO_OLD;

@@ -11,6 +11,9 @@ use crate::{
     time::{Now, UnixMillis},
 };
 
+/// Why a fresh batch is refused whose time lies too far behind the local clock: one of the two clocks is off.
+pub const TIME_TOO_OLD: &str = "its time is too old by the local clock";
+
 impl Replica {
     /// The engine asks whether a batch may be voted for. One that a NEW-VIEW proposes again was judged when it was fresh, by a
     /// quorum; only its bodies must be here.
@@ -79,7 +82,7 @@ impl Replica {
             } else if let Some(bodies) = self.bodies.complete(key) {
                 let verdict = match purpose {
                     // No vote and no blame: if others have too few as well, the view timer decides (3.2).
-                    Purpose::Fresh if batch.time < earliest => Err("its time is too old by the local clock".to_owned()),
+                    Purpose::Fresh if batch.time < earliest => Err(TIME_TOO_OLD.to_owned()),
                     Purpose::Fresh => check_bodies(batch, &bodies, &self.config.parameters),
                     Purpose::Again | Purpose::Candidate => Ok(()),
                 };

@@ -1,6 +1,12 @@
 //! The HTTP API on a chain of one validator, whole: RocksDB, journal, network, pump.
 
+mod access;
+#[path = "../common/mod.rs"]
 mod common;
+mod events;
+mod lists;
+mod metrics;
+mod submit;
 
 use std::fs;
 
@@ -240,6 +246,11 @@ fn wiped_node_follows_does_not_vote_and_says_so() {
     let status = get(api, "/v1/status").json();
     assert_eq!((&status["state"], &status["voting"]), (&"following".into(), &false.into()));
     assert!(status["reason"].as_str().unwrap().contains("vote journal"), "{status}");
+    let consensus = get(api, "/v1/consensus").json();
+    let detail = consensus["reasons"][0]["detail"].as_str().expect("a reason");
+    assert_eq!(consensus["reasons"][0]["kind"], "no_quorum");
+    assert!(detail.starts_with("need 1, connected 1, of which v0 (this node) does not vote: "), "{detail}");
+    assert_eq!((&consensus["standing_still"], get(api, "/readyz").status), (&detail.into(), 503));
     let reply = submit(api, "?wait=committed&timeout=500", &chain.transfer(1, 1));
     assert_eq!((reply.status, reply.json()["outcome"].clone()), (504, "unknown".into()), "{reply:?}");
     node.stop().expect("a clean stop");

@@ -1,0 +1,138 @@
+//! The promises of `POST /v1/transactions`.
+
+use quorate_crypto::encode::encode;
+use quorate_crypto::key::Signature;
+use quorate_node::config::{Limits, NodeConfig};
+use quorate_protocol::document::SignedTransaction;
+use quorate_protocol::limits::{POOL_COUNT_MAX, POOL_SENDER_SHARE, SUBMIT_BYTES_MAX};
+use serde_json::Value;
+
+use crate::COMMITTED;
+use crate::common::{get, request, request_with, single, submit, wiped};
+
+const BORSH: &str = "application/x-borsh";
+
+#[test]
+fn none_answers_once_it_is_parsed_and_accepted_once_it_is_in_the_pool() {
+    let (chain, node) = wiped(NodeConfig::default());
+    let api = node.api_address();
+    let mut forged = *chain.transfer(1, 1).signature().as_bytes();
+    forged[0] ^= 1;
+    let forged = SignedTransaction::new(chain.unsigned(1, 1), Signature::from_bytes(forged));
+    let queued = submit(api, "?wait=none", &forged);
+    assert_eq!((queued.status, &queued.json()["status"]), (202, &"queued".into()), "parsed, not verified");
+    let refused = submit(api, "?wait=accepted", &forged);
+    assert_eq!((refused.status, &refused.json()["code"]), (422, &"bad_signature".into()));
+    let transfer = chain.transfer(1, 2);
+    let accepted = submit(api, "?wait=accepted", &transfer);
+    assert_eq!((accepted.status, &accepted.json()["status"]), (202, &"accepted".into()), "{accepted:?}");
+    assert_eq!(get(api, "/v1/status").json()["pool"]["count"], 1);
+    // The same bytes again: where they stand now.
+    let again = submit(api, "?wait=accepted", &transfer);
+    assert_eq!((again.status, again.json()), (202, accepted.json()));
+    assert_eq!(get(api, "/v1/status").json()["pool"]["count"], 1);
+    let late = submit(api, "?wait=committed&timeout=100", &transfer);
+    let problem = late.json();
+    assert_eq!((late.status, &problem["code"], &problem["outcome"]), (504, &"timeout".into(), &"unknown".into()));
+    assert_eq!(problem["id"], transfer.id().to_string(), "to ask for it later");
+    assert_eq!(get(api, &format!("/v1/transactions/{}", transfer.id())).json()["status"], "accepted");
+    node.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_list_whose_wait_ends_says_of_each_where_it_stands() {
+    let (chain, node) = wiped(NodeConfig::default());
+    let api = node.api_address();
+    let mut list: Vec<SignedTransaction> = (0..3).map(|salt| chain.transfer(1, salt)).collect();
+    list.push(SignedTransaction::sign(chain.unsigned(1, 9), &chain.bob));
+    let post = |query: &str| request(api, "POST", &format!("/v1/transactions{query}"), BORSH, &encode(&list));
+    let statuses = |query: &str| -> Vec<Value> {
+        let reply = post(query);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()["outcomes"].as_array().expect("a list").iter().map(|outcome| outcome["status"].clone()).collect()
+    };
+    assert_eq!(statuses("?wait=none"), ["queued"; 4]);
+    assert_eq!(statuses("?wait=accepted"), ["accepted", "accepted", "accepted", "rejected"]);
+    assert_eq!(statuses("?wait=committed&timeout=100"), ["accepted", "accepted", "accepted", "rejected"]);
+    node.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_sender_with_too_many_waiting_is_told_to_come_again() {
+    let (chain, node) = wiped(NodeConfig::default());
+    let api = node.api_address();
+    let quota = POOL_COUNT_MAX / POOL_SENDER_SHARE;
+    let all: Vec<SignedTransaction> = (0..quota as u64).map(|salt| chain.transfer(1, salt)).collect();
+    for list in all.chunks(1_000) {
+        let reply = request(api, "POST", "/v1/transactions?wait=accepted", BORSH, &encode(&list.to_vec())).json();
+        let outcomes = reply["outcomes"].as_array().expect("a list");
+        assert!(outcomes.iter().all(|outcome| outcome["status"] == "accepted"), "{reply}");
+    }
+    let one_more = chain.transfer(1, quota as u64);
+    let refused = submit(api, "?wait=accepted", &one_more);
+    let problem = refused.json();
+    assert_eq!((refused.status, &problem["code"]), (429, &"sender_quota".into()), "{refused:?}");
+    assert!(refused.headers.contains("retry-after: 1"), "{}", refused.headers);
+    assert_eq!((&problem["retryable"], &problem["outcome"]), (&true.into(), &"not_applied".into()));
+    assert_eq!(problem["id"], one_more.id().to_string());
+    node.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_node_without_room_says_503_and_when_to_come_again() {
+    let limits = Limits { waiters_max: 1, ..Limits::default() };
+    let (chain, node) = wiped(NodeConfig { limits, ..NodeConfig::default() });
+    let api = node.api_address();
+    let two = vec![chain.transfer(1, 1), chain.transfer(1, 2)];
+    let full = request(api, "POST", &format!("/v1/transactions{COMMITTED}"), BORSH, &encode(&two));
+    assert_eq!((full.status, &full.json()["code"]), (503, &"overloaded".into()), "{full:?}");
+    assert!(full.headers.contains("retry-after: 1"), "{}", full.headers);
+    assert_eq!(get(api, "/v1/status").json()["pool"]["count"], 0, "none of a refused list is taken");
+    assert_eq!(submit(api, "?wait=accepted", &two[0]).status, 202);
+    node.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_list_above_a_mebibyte_is_too_large() {
+    let (_chain, node) = single();
+    let large = vec![0_u8; SUBMIT_BYTES_MAX + 1];
+    let reply = request(node.api_address(), "POST", "/v1/transactions", BORSH, &large);
+    assert_eq!((reply.status, &reply.json()["code"]), (413, &"too_large".into()), "{reply:?}");
+    node.stop().expect("a clean stop");
+}
+
+/// As the reference lists it.
+#[test]
+fn of_several_codes_the_first_in_the_order_of_precedence_is_reported() {
+    let (chain, node) = single();
+    let api = node.api_address();
+    let large = vec![b' '; SUBMIT_BYTES_MAX + 1];
+    let post = |path: &str, media_type: &str, body: &[u8]| {
+        request_with(api, "POST", path, &[("content-type", media_type)], body).json()["code"].clone()
+    };
+    assert_eq!(post("/v1/nothing?wait=x", "text/plain", b"{"), "not_found");
+    assert_eq!(post("/v1/status?wait=x", "text/plain", b"{"), "method_not_allowed");
+    assert_eq!(post("/v1/transactions?wait=x", "text/plain", &large), "bad_request");
+    assert_eq!(post("/v1/transactions", "text/plain", &large), "too_large");
+    assert_eq!(post("/v1/transactions", "text/plain", b"{"), "unsupported_media_type");
+    assert_eq!(post("/v1/transactions", "application/json", b"{"), "malformed");
+    // Form before signature, signature before sender, sender before time.
+    let code = |change: &dyn Fn(&mut quorate_protocol::document::Transaction), good: bool| {
+        let mut transaction = chain.unsigned(1, 5);
+        transaction.sender = quorate_crypto::key::SecretKey::from_seed([9; 32]).public_key();
+        transaction.valid_until = 1;
+        change(&mut transaction);
+        let signer = quorate_crypto::key::SecretKey::from_seed([if good { 9 } else { 8 }; 32]);
+        submit(api, "?wait=accepted", &SignedTransaction::sign(transaction, &signer)).json()["code"].clone()
+    };
+    let other_chain = |t: &mut quorate_protocol::document::Transaction| t.chain_id = quorate_crypto::sha256(b"other");
+    assert_eq!(code(&other_chain, false), "wrong_chain");
+    assert_eq!(code(&|t| t.operations = Default::default(), false), "no_operations");
+    assert_eq!(code(&|_| (), false), "bad_signature");
+    assert_eq!(code(&|_| (), true), "unknown_sender");
+    let mut transaction = chain.unsigned(1, 6);
+    transaction.valid_until = 1;
+    let told = submit(api, "?wait=accepted", &SignedTransaction::sign(transaction, &chain.alice)).json();
+    assert_eq!(told["code"], "expired");
+    node.stop().expect("a clean stop");
+}
