@@ -89,7 +89,8 @@ impl ProcessId {
         }
     }
 
-    fn wait_gone(self, patience: Duration) -> bool {
+    /// Waits until the process is gone; says whether it is.
+    pub fn wait_gone(self, patience: Duration) -> bool {
         self.wait_until(patience, |id| !id.is_alive())
     }
 

@@ -34,9 +34,14 @@ struct Stopped {
 /// When DIR is no testnet, or something does not end.
 pub fn run(directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
     Manifest::load(directory.path())?;
+    let supervisor = Record::load(&directory.record()).supervisor;
     let stopped = match ask_supervisor(directory) {
         Ok(names) => {
             wait_for_end(directory)?;
+            // It lets go of the directory a moment before it ends; whoever looks for processes should find none.
+            if supervisor.is_some_and(|supervisor| !supervisor.wait_gone(SUPERVISOR_ENDS_WITHIN)) {
+                return Err(still_there());
+            }
             names
         }
         // Dead, dying, or not listening: it is done without it.
@@ -58,14 +63,15 @@ fn wait_for_end(directory: &Directory) -> Result<(), Failure> {
     let end = Instant::now() + SUPERVISOR_ENDS_WITHIN;
     while directory.try_lock()?.is_none() {
         if Instant::now() >= end {
-            return Err(Failure::internal(
-                "the nodes are stopped, but their supervisor does not end",
-                "run `down` again",
-            ));
+            return Err(still_there());
         }
         thread::sleep(PAUSE);
     }
     Ok(())
+}
+
+fn still_there() -> Failure {
+    Failure::internal("the nodes are stopped, but their supervisor does not end", "run `down` again")
 }
 
 /// Ends what a dead supervisor left behind, or a living one that does not listen (yet).
