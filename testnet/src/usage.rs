@@ -10,8 +10,12 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// What one process used since it was started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    /// Seconds of processor time, by the name of the thread.
+    /// Seconds of processor time of all threads, those included that have ended.
+    pub seconds: f64,
+    /// Seconds of processor time of the threads that run, by their names.
     pub seconds_by_thread: BTreeMap<String, f64>,
+    /// Memory that is resident, in bytes.
+    pub resident_bytes: u64,
     /// Most memory that was ever resident, in bytes.
     pub resident_bytes_max: u64,
     /// Bytes that went to the disk.
@@ -21,6 +25,7 @@ pub struct Usage {
 impl Usage {
     /// What the process with this id used so far.
     pub fn of(pid: u32) -> Usage {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let mut seconds_by_thread = BTreeMap::new();
         let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         for task in tasks {
@@ -30,15 +35,12 @@ impl Usage {
             }
         }
         Usage {
+            seconds: thread_time(&stat).map_or(0.0, |(_, seconds)| seconds),
             seconds_by_thread,
+            resident_bytes: field(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or(0) * 1024,
             resident_bytes_max: field(&format!("/proc/{pid}/status"), "VmHWM:").unwrap_or(0) * 1024,
             written_bytes: field(&format!("/proc/{pid}/io"), "write_bytes:").unwrap_or(0),
         }
-    }
-
-    /// Seconds of all threads.
-    pub fn seconds(&self) -> f64 {
-        self.seconds_by_thread.values().sum()
     }
 
     /// What was used between `before` and now.
@@ -47,14 +49,17 @@ impl Usage {
         let seconds_by_thread =
             self.seconds_by_thread.iter().map(|(name, seconds)| (name.clone(), seconds - earlier(name))).collect();
         Usage {
+            seconds: self.seconds - before.seconds,
             seconds_by_thread,
+            resident_bytes: self.resident_bytes,
             resident_bytes_max: self.resident_bytes_max,
             written_bytes: self.written_bytes.saturating_sub(before.written_bytes),
         }
     }
 }
 
-/// Name and seconds out of a line of /proc/PID/task/TID/stat: `12 (name) S ...`, user and system ticks in fields 14 and 15.
+/// Name and seconds out of a line of /proc/PID/stat or /proc/PID/task/TID/stat: `12 (name) S ...`, user and system ticks
+/// in fields 14 and 15.
 fn thread_time(stat: &str) -> Option<(String, f64)> {
     let (open, close) = (stat.find('(')?, stat.rfind(')')?);
     let name = stat.get(open + 1..close)?;

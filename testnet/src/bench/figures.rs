@@ -44,7 +44,7 @@ pub struct Full {
     pub moments: Vec<Moment>,
 }
 
-/// What each transaction cost under full load.
+/// What each transaction cost.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cost {
     /// Microseconds of processor time for each transaction and replica.
@@ -72,12 +72,15 @@ pub struct Step {
     pub not_applied: usize,
     /// Milliseconds from when a transaction was due to its certified outcome.
     pub latency_millis: Latency,
+    /// What it cost: small requests and batches cost more for each transaction.
+    pub cost: Cost,
 }
 
 impl Step {
     /// What a load at `offered` transactions per second gave.
-    pub fn new(offered: u64, samples: &Samples) -> Step {
+    pub fn new(offered: u64, samples: &Samples, cost: Cost) -> Step {
         Step {
+            cost,
             offered_per_second: offered,
             committed_per_second: samples.rate(),
             not_applied: samples.other(),
@@ -166,7 +169,10 @@ impl Readable for Figures {
 
 fn told(step: &Step) -> String {
     let Latency { p50, p99, p999, .. } = step.latency_millis;
-    let mut text = format!("p50 {p50:.1} ms, p99 {p99:.1} ms, p99.9 {p999:.1} ms");
+    let mut text = format!(
+        "p50 {p50:.1} ms, p99 {p99:.1} ms, p99.9 {p999:.1} ms; {:.0} us per transaction and replica",
+        step.cost.replica_micros
+    );
     if step.committed_per_second < 0.95 * step.offered_per_second as f64 {
         text += &format!(", {:.0}/s committed", step.committed_per_second);
     }

@@ -57,9 +57,10 @@ pub fn run(bench: &Bench, directory: &Directory, printer: Printer) -> Result<Exi
     let (full, cost) = at_full_load(bench, &clients, &subject, &processes, printer);
     let top = full.committed_per_second;
     let steady = [bench.rate, (top / 2.0) as u64];
-    let steady = at_rates(&clients, &steady, bench.duration, 1, printer);
-    let sweep: Vec<u64> = SWEEP.iter().filter(|_| bench.sweep).map(|part| (top * part) as u64).collect();
-    let sweep = at_rates(&clients, &sweep, bench.duration.div_ceil(2), 1 + steady.len() as u64, printer);
+    let mut pace = Pace { clients: &clients, processes: &processes, stretch: 0, printer };
+    let steady = steady.map(|rate| pace.at(rate, bench.duration)).to_vec();
+    let parts = SWEEP.iter().filter(|_| bench.sweep);
+    let sweep = parts.map(|part| pace.at((top * part) as u64, bench.duration.div_ceil(2))).collect();
     let mut figures = Figures { subject, full, cost, steady, sweep, since_last: None };
     keep(bench, &mut figures)?;
     printer.print(&figures)?;
@@ -88,11 +89,7 @@ fn at_full_load(
     printer.say(&format!("signing {transfers} transfers"));
     let signed = clients.sign_transfers(0, transfers);
     printer.say(&format!("full load for {} s", bench.duration));
-    let (before, own, wire) = (usage(processes), Usage::of(std::process::id()), loopback_bytes());
-    let samples = clients.full(&signed, Duration::from_secs(bench.duration));
-    let used: Vec<Usage> = usage(processes).iter().zip(&before).map(|(now, before)| now.since(before)).collect();
-    let own = Usage::of(std::process::id()).since(&own);
-    let wire = loopback_bytes().saturating_sub(wire);
+    let (samples, cost) = with_cost(processes, || clients.full(&signed, Duration::from_secs(bench.duration)));
     let committed_per_second = samples.rate();
     let Subject { nodes, cores, reference_micros, .. } = *subject;
     let full = Full {
@@ -102,7 +99,17 @@ fn at_full_load(
         latency_millis: samples.latency(),
         moments: samples.moments(),
     };
-    (full, cost(&samples, &used, &own, wire))
+    (full, cost)
+}
+
+/// Does something with the testnet, and tells what each transaction cost meanwhile.
+fn with_cost(processes: &[NodeProcess], load: impl FnOnce() -> Samples) -> (Samples, Cost) {
+    let (before, own, wire) = (usage(processes), Usage::of(std::process::id()), loopback_bytes());
+    let samples = load();
+    let used: Vec<Usage> = usage(processes).iter().zip(&before).map(|(now, before)| now.since(before)).collect();
+    let own = Usage::of(std::process::id()).since(&own);
+    let cost = cost(&samples, &used, &own, loopback_bytes().saturating_sub(wire));
+    (samples, cost)
 }
 
 fn cost(samples: &Samples, used: &[Usage], own: &Usage, wire: u64) -> Cost {
@@ -115,9 +122,9 @@ fn cost(samples: &Samples, used: &[Usage], own: &Usage, wire: u64) -> Cost {
     let mut by_thread: Vec<_> = by_thread.into_iter().filter(|(_, micros)| *micros >= 0.01).collect();
     by_thread.sort_by(|a, b| b.1.total_cmp(&a.1));
     Cost {
-        replica_micros: used.iter().map(Usage::seconds).sum::<f64>() * 1e6 * each,
+        replica_micros: used.iter().map(|used| used.seconds).sum::<f64>() * 1e6 * each,
         replica_micros_by_thread: by_thread,
-        load_micros: own.seconds() * 1e6 / transactions,
+        load_micros: own.seconds * 1e6 / transactions,
         written_bytes: used.iter().map(|used| used.written_bytes).sum::<u64>() as f64 * each,
         wire_bytes: wire as f64 / transactions,
         resident_bytes_max: used.iter().map(|used| used.resident_bytes_max).max().unwrap_or(0),
@@ -128,15 +135,22 @@ fn usage(processes: &[NodeProcess]) -> Vec<Usage> {
     processes.iter().map(|process| process.pid.map_or_else(Usage::default, Usage::of)).collect()
 }
 
-/// One open-loop stretch for each rate.
-fn at_rates(clients: &Clients, rates: &[u64], seconds: u64, first: u64, printer: Printer) -> Vec<Step> {
-    let stretches = rates.iter().zip(first..);
-    let step = |(rate, stretch): (&u64, u64)| {
-        printer.say(&format!("{rate} per second for {seconds} s"));
-        let signed = clients.sign_transfers(stretch * STRETCH, (rate * seconds) as usize);
-        Step::new(*rate, &clients.paced(&signed, *rate))
-    };
-    stretches.map(step).collect()
+/// Open-loop stretches, one after another.
+struct Pace<'a> {
+    clients: &'a Clients,
+    processes: &'a [NodeProcess],
+    stretch: u64,
+    printer: Printer,
+}
+
+impl Pace<'_> {
+    fn at(&mut self, rate: u64, seconds: u64) -> Step {
+        self.printer.say(&format!("{rate} per second for {seconds} s"));
+        self.stretch += 1;
+        let signed = self.clients.sign_transfers(self.stretch * STRETCH, (rate * seconds) as usize);
+        let (samples, cost) = with_cost(self.processes, || self.clients.paced(&signed, rate));
+        Step::new(rate, &samples, cost)
+    }
 }
 
 /// Compares with the last result of the same subject, and writes what was asked for.

@@ -70,6 +70,11 @@ impl Clients {
         Ok(clients)
     }
 
+    /// Who receives, the clients first.
+    pub fn accounts(&self) -> &[PublicKey] {
+        &self.accounts
+    }
+
     /// Registers and funds the accounts that are no members yet. They are registered in their order, so the first that
     /// is missing is found by halving.
     fn welcome_all(&self, admin: &SecretKey) -> Result<(), Failure> {
