@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use decoding::{
-    Decoder, assert_no_length_is_believed, assert_whole_samples_only, canonical, changed, document, edits, is_alone,
-    json, read_by_all, refused, text,
+    Decoder, assert_no_length_is_believed, assert_whole_samples_only, canonical, changed, document, edits, endless,
+    is_alone, json, read_by_all, refused, text,
 };
 use proptest::prelude::*;
 use quorate_crypto::keystore::{self, Cost};
@@ -107,6 +107,11 @@ fn a_length_that_is_a_lie_is_refused_and_reserves_no_memory() {
     if is_alone("a_length_that_is_a_lie_is_refused_and_reserves_no_memory") {
         assert_no_length_is_believed(table());
     }
+}
+
+#[test]
+fn brackets_without_end_are_refused() {
+    endless().iter().for_each(|bytes| read_by_all(table(), bytes));
 }
 
 proptest! {
