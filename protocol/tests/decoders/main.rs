@@ -8,11 +8,14 @@ mod decoding;
 mod table;
 mod world;
 
+use std::fs;
+use std::path::Path;
+
 use decoding::{
     assert_no_length_is_believed, assert_whole_samples_only, changed, edits, endless, is_alone, read_by_all,
 };
 use proptest::prelude::*;
-use table::table;
+use table::{families, table};
 
 #[test]
 fn whole_values_are_read_and_nothing_shorter_or_longer() {
@@ -29,6 +32,20 @@ fn a_length_that_is_a_lie_is_refused_and_reserves_no_memory() {
 #[test]
 fn brackets_without_end_are_refused() {
     endless().iter().for_each(|bytes| read_by_all(table(), bytes));
+}
+
+/// What stands in `fuzz/` begins with these, and finds its way from there.
+#[test]
+#[ignore = "writes files; run it before fuzzing"]
+fn every_sample_becomes_a_seed_of_its_fuzz_target() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    for (target, decoders) in families() {
+        let folder = corpus.join(target);
+        fs::create_dir_all(&folder).unwrap();
+        for sample in decoders.iter().flat_map(|decoder| &decoder.samples) {
+            fs::write(folder.join(quorate_crypto::sha256(sample).to_string()), sample).unwrap();
+        }
+    }
 }
 
 proptest! {
