@@ -66,14 +66,16 @@ const BREAKS: &[Break] = &[
         "pbft/engine.rs",
         "let voting = config.me.is_some() && durable.records.is_some();",
         "let voting = config.me.is_some();",
-    ),
+    )
+    .noticed_by(Alarm::Unit("an_amnesiac_follows_and_does_not_vote")),
     broken(
         "conflicting_votes",
         "PR: one digest at one place",
         "pbft/safety.rs",
         "Some(before) if before != ballot.digest => {",
         "Some(before) if before != ballot.digest && ballot.sequence.0 == 0 => {",
-    ),
+    )
+    .noticed_by(Alarm::Unit("one_place_takes_one_digest_in_each_phase")),
     broken(
         "prepares_forgotten_at_restart",
         "3.4: after a restart the same votes, never others",
@@ -115,28 +117,32 @@ const BREAKS: &[Break] = &[
         "pbft/new_view.rs",
         "*entry = (*entry).max((ballot.view, ballot.digest));",
         "*entry = (*entry).min((ballot.view, ballot.digest));",
-    ),
+    )
+    .noticed_by(Alarm::Unit("the_new_primary_proposes_the_digest_of_the_highest_view_and_null_in_gaps")),
     broken(
         "believed_new_view",
         "5.4: backups recompute O and compare",
         "pbft/new_view.rs",
         "if !proposed.map(|ballot| (ballot.sequence, ballot.digest)).eq(plan.digests.iter().copied()) {",
         "if proposed.count() > usize::MAX - 1 {",
-    ),
+    )
+    .noticed_by(Alarm::Unit("a_new_view_that_does_not_follow_from_its_view_changes_is_refused")),
     broken(
         "doubled_signers",
         "5.3: distinct signers in a NEW-VIEW",
         "pbft/new_view.rs",
         "if signers.len() != body.view_changes.len() {",
         "if signers.is_empty() {",
-    ),
+    )
+    .noticed_by(Alarm::Unit("a_new_view_with_one_signer_twice_or_a_view_change_of_another_view_is_refused")),
     broken(
         "early_new_view",
         "3.4: a NEW-VIEW is durable before it leaves",
         "pbft/catch_up.rs",
         "            if opening.is_durable {\n",
         "            if opening.is_durable || true {\n",
-    ),
+    )
+    .noticed_by(Alarm::Unit("an_own_new_view_is_shown_to_nobody_before_it_is_durable")),
     broken(
         "early_commit",
         "3.4: the prepared certificate is durable before the COMMIT counts",
@@ -151,7 +157,8 @@ const BREAKS: &[Break] = &[
         "pbft/checkpoint.rs",
         "Ok(signed) if covered => {",
         "Ok(signed) if covered || height > Height::ZERO => {",
-    ),
+    )
+    .noticed_by(Alarm::Unit("a_block_whose_floor_was_not_recorded_gets_its_checkpoint_after_a_restart")),
     broken(
         "votes_of_left_views",
         "3.5: COMMITs of different views never mix",
@@ -172,7 +179,8 @@ const BREAKS: &[Break] = &[
         "pbft/view_change.rs",
         "if let Some(view) = above.get(self.config.validators.weak_quorum() - 1) {",
         "if let Some(view) = above.get(self.config.validators.n()) {",
-    ),
+    )
+    .noticed_by(Alarm::Unit("f_replicas_move_nobody_and_one_more_moves_everybody")),
     broken(
         "one_moves_all",
         "5.7: no jump on the word of fewer",
@@ -186,7 +194,8 @@ const BREAKS: &[Break] = &[
         "pbft/view_change.rs",
         "self.is_pending() && !self.is_far_behind()",
         "self.is_pending() && self.is_far_behind()",
-    ),
+    )
+    .noticed_by(Alarm::Unit("a_dead_primary_is_replaced_and_what_it_had_in_flight_commits")),
     broken(
         "no_new_view_timer",
         "5.7: the wait for a NEW-VIEW ends",
