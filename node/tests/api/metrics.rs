@@ -1,12 +1,7 @@
-//! `GET /metrics`, and the log for machines.
+//! `GET /metrics`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 
 use crate::common::{Chain, commit, get, single};
 
@@ -84,42 +79,4 @@ fn commit_failed(chain: &Chain, api: SocketAddr) -> u64 {
     let reply = crate::common::submit(api, crate::COMMITTED, &chain.transfer(super::FUNDS * 2, 2)).json();
     assert_eq!(reply["status"], "failed");
     reply["height"].as_u64().expect("a height")
-}
-
-#[test]
-fn the_log_is_json_lines_on_request_of_file_or_flag() {
-    let chain = Chain::new(1);
-    let home = chain.create(0, Vec::new());
-    let file = std::fs::read_to_string(home.config_file()).expect("node.toml");
-    let log = |flags: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-node"));
-        command.env_remove("RUST_LOG").args(["run", "--home"]).arg(home.path()).args(flags);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("stdout")).read_line(&mut line).expect("a line");
-        kill_process(Pid::from_child(&child), Signal::TERM).expect("a signal");
-        let mut text = String::new();
-        child.stderr.take().expect("stderr").read_to_string(&mut text).expect("text");
-        assert!(child.wait().expect("it ends").success(), "{text}");
-        text
-    };
-    let check = |text: &str| {
-        let lines: Vec<Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"))).collect();
-        for line in &lines {
-            let all = ["time", "level", "target", "event"].iter().all(|field| line[field].is_string());
-            assert!(all && line["fields"].is_object() && line["event"] != "", "{line}");
-        }
-        let started = lines.iter().find(|line| line["event"] == "started").expect("it started");
-        assert_eq!(started["fields"]["node"], "v0");
-        assert!(lines.iter().any(|line| line["event"] == "stopping" && line["fields"]["signal"] == "SIGTERM"));
-    };
-    check(&log(&["--log-format", "json"]));
-    std::fs::write(home.config_file(), format!("{file}\n[log]\nformat = \"json\"\n")).expect("written");
-    check(&log(&[]));
-    let text = log(&["--log-format", "text"]);
-    assert!(text.contains("started") && !text.contains("{\"time\""), "the flag wins: {text}");
-    std::fs::write(home.config_file(), format!("{file}\n[log]\nformat = \"json\"\nlevel = \"warn\"\n"))
-        .expect("written");
-    assert_eq!(log(&[]), "", "only warnings are asked for");
 }
