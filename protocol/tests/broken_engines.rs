@@ -24,6 +24,8 @@ enum Alarm {
     Scenario(&'static str),
     /// This test beside the source.
     Unit(&'static str),
+    /// This test of documents and execution.
+    Chain(&'static str),
 }
 
 /// One broken rule: in this file, this text becomes that one.
@@ -237,14 +239,16 @@ const BREAKS: &[Break] = &[
         "pbft/message/proof.rs",
         "if commit.body.0 != ballot {",
         "if commit.body.0.sequence != ballot.sequence {",
-    ),
+    )
+    .noticed_by(Alarm::Unit("a_commit_certificate_of_mixed_ballots_does_not_verify")),
     broken(
         "executed_again",
         "EO: an executed id is remembered",
         "ledger.rs",
         "self.executed.contains",
         "!self.executed.contains",
-    ),
+    )
+    .noticed_by(Alarm::Chain("an_id_is_executed_once_failed_or_applied_and_skipping_uses_nothing_up")),
     broken(
         "pools_not_repaired",
         "4.6: what a correct node has admitted does not stay unknown",
@@ -388,12 +392,14 @@ fn text_below(folder: &Path) -> String {
 #[test]
 fn every_test_that_must_notice_a_break_is_there_once() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let [scenarios, source] = [text_below(&package.join("tests/scenarios")), text_below(&package.join("src"))];
+    let [scenarios, chain, source] =
+        ["tests/scenarios", "tests/chain", "src"].map(|part| text_below(&package.join(part)));
     for broken in BREAKS {
         let (text, name) = match broken.alarm {
             Alarm::Seeds => continue,
             Alarm::Scenario(name) => (&scenarios, name),
             Alarm::Unit(name) => (&source, name),
+            Alarm::Chain(name) => (&chain, name),
         };
         assert_eq!(text.matches(&format!("fn {name}()")).count(), 1, "{}: {name}", broken.name);
     }
@@ -430,6 +436,7 @@ impl Copy {
                 Alarm::Seeds => vec!["--test", "simulation", "a_thousand", "--", "--nocapture"],
                 Alarm::Scenario(name) => vec!["--test", "scenarios", name],
                 Alarm::Unit(name) => vec!["--lib", name],
+                Alarm::Chain(name) => vec!["--test", "chain", name],
             })
             .env("QUORATE_SEEDS", seeds)
             .env("RUSTFLAGS", "--cap-lints=allow")
@@ -439,7 +446,7 @@ impl Copy {
         fs::write(&file, sound).expect("the copy can be written");
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).map(ToOwned::to_owned);
-        if let Alarm::Scenario(name) | Alarm::Unit(name) = broken.alarm {
+        if let Alarm::Scenario(name) | Alarm::Unit(name) | Alarm::Chain(name) = broken.alarm {
             let is_caught = text.lines().any(|line| line.contains(name) && line.ends_with("... FAILED"));
             let survived = || line("error[").map_or("SURVIVED".to_owned(), |error| format!("does not build: {error}"));
             return if is_caught { format!("caught by {name}") } else { survived() };

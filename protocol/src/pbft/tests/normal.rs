@@ -7,7 +7,9 @@ use quorate_crypto::{encode::BoundedVec, hash::Digest, signed::Signed};
 
 use super::{
     super::{
-        message::{Ballot, CertifiedCheckpoint, Commit, Content, PrePrepare, Prepare, Proposal, Status},
+        message::{
+            Ballot, CertifiedCheckpoint, Commit, CommitCertificate, Content, PrePrepare, Prepare, Proposal, Status,
+        },
         safety::Refusal,
         *,
     },
@@ -232,6 +234,22 @@ fn commit_certificates_with_doubled_or_too_few_or_foreign_signers_do_not_verify(
     assert!(verify(4, commit_certificate(&[0, 2, 9], 1, &batch(1))).is_none());
     assert!(verify(4, commit_certificate(&[0, 1, 2, 3], 1, &batch(1))).is_none());
     assert!(verify(4, commit_certificate(&[0, 1, 2], 1, &batch(1))).is_some());
+}
+
+/// 3.5, 4.2: COMMITs of different ballots never mix, whichever part of the ballot differs.
+#[test]
+fn a_commit_certificate_of_mixed_ballots_does_not_verify() {
+    let batch = batch(1);
+    let ballot = ballot(1, batch.digest());
+    let certificate = |third: Ballot| {
+        let commits = vec![sign(0, Commit(ballot)), sign(2, Commit(ballot)), sign(3, Commit(third))];
+        let (commits, content) = (commits.try_into().unwrap(), Content::Batch(batch.clone()));
+        Message::CommitCertificate(CommitCertificate { commits, content })
+    };
+    assert!(verify(4, certificate(ballot)).is_some());
+    assert!(verify(4, certificate(Ballot { view: View(1), ..ballot })).is_none());
+    assert!(verify(4, certificate(Ballot { sequence: Sequence(2), ..ballot })).is_none());
+    assert!(verify(4, certificate(Ballot { digest: Content::Null.digest(), ..ballot })).is_none());
 }
 
 /// A COMMIT signature never passes for a PREPARE, nor one chain's vote for another's.
