@@ -255,7 +255,8 @@ const BREAKS: &[Break] = &[
         "replica/fetch.rs",
         "for (to, message) in self.repair.due(now, &self.pool, self.engine.primary()) {",
         "for (to, message) in self.repair.due(now, &self.pool, self.engine.primary()).into_iter().take(0) {",
-    ),
+    )
+    .noticed_by(Alarm::Scenario("expires_on_an_idle_net")),
     broken(
         "no_status",
         "4.1: STATUS goes out",
