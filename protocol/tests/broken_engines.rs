@@ -225,7 +225,8 @@ const BREAKS: &[Break] = &[
         "replica/views.rs",
         "self.pool.unmark(now, sequence);",
         "let _ = (now, sequence);",
-    ),
+    )
+    .noticed_by(Alarm::Scenario("crash_primary_after_one_pre_prepare")),
     broken(
         "null_is_refused",
         "1.2: null is legal in O",
