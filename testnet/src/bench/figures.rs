@@ -2,12 +2,12 @@
 
 use quorate_cli::output::Readable;
 use quorate_cli::output::table::{Facts, Style};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::load::{Latency, Moment, Samples};
 
 /// What was measured on what.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
     /// When the run began, Unix milliseconds.
     pub started: u64,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::figures::{Figures, Since, Step};
+use super::figures::{Figures, Since, Step, Subject};
 
 /// The longest file of results that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -14,24 +14,9 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// One line: what a later run is compared with. Latencies are p50 and p99 in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Kept {
-    /// When the run began, Unix milliseconds.
-    pub started: u64,
-    /// Version of the program.
-    pub version: String,
-    /// Replicas.
-    pub nodes: usize,
-    /// Processor cores.
-    pub cores: usize,
-    /// Clients.
-    pub clients: usize,
-    /// Accounts that receive.
-    pub accounts: usize,
-    /// Bytes of one transfer with its signature.
-    pub transaction_bytes: usize,
-    /// Microseconds per signature of the reference.
-    pub reference_micros: f64,
-    /// Milliseconds of one sync.
-    pub sync_millis: f64,
+    /// On what.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Certified transactions per second at full load.
     pub committed_per_second: f64,
     /// committed rate x nodes x reference cost / cores.
@@ -58,15 +43,11 @@ impl Kept {
             (step.offered_per_second, finite(latency.p50), finite(latency.p99))
         };
         Kept {
-            started: subject.started,
-            version: subject.version.clone(),
-            nodes: subject.nodes,
-            cores: subject.cores,
-            clients: subject.clients,
-            accounts: subject.accounts,
-            transaction_bytes: subject.transaction_bytes,
-            reference_micros: round(subject.reference_micros),
-            sync_millis: round(subject.sync_millis),
+            subject: Subject {
+                reference_micros: round(subject.reference_micros),
+                sync_millis: round(subject.sync_millis),
+                ..subject.clone()
+            },
             committed_per_second: full.committed_per_second.round(),
             efficiency: round(full.efficiency),
             replica_micros: round(cost.replica_micros),
@@ -78,14 +59,16 @@ impl Kept {
     }
 
     fn is_like(&self, other: &Kept) -> bool {
-        let of = |kept: &Kept| (kept.nodes, kept.cores, kept.clients, kept.accounts, kept.transaction_bytes);
+        let of = |Kept { subject, .. }: &Kept| {
+            (subject.nodes, subject.cores, subject.clients, subject.accounts, subject.transaction_bytes)
+        };
         of(self) == of(other)
     }
 
     /// This run beside an earlier one.
     pub fn since(&self, earlier: &Kept) -> Since {
         Since {
-            started: earlier.started,
+            started: earlier.subject.started,
             rate: self.committed_per_second / earlier.committed_per_second,
             efficiency: self.efficiency / earlier.efficiency,
         }
@@ -136,15 +119,17 @@ mod tests {
 
     fn kept(started: u64, nodes: usize, rate: f64) -> Kept {
         Kept {
-            started,
-            version: "0.1.0".to_owned(),
-            nodes,
-            cores: 2,
-            clients: 1_000,
-            accounts: 1_000,
-            transaction_bytes: 205,
-            reference_micros: 9.5,
-            sync_millis: 0.1,
+            subject: Subject {
+                started,
+                version: "0.1.0".to_owned(),
+                nodes,
+                cores: 2,
+                clients: 1_000,
+                accounts: 1_000,
+                transaction_bytes: 205,
+                reference_micros: 9.5,
+                sync_millis: 0.1,
+            },
             committed_per_second: rate,
             efficiency: rate * nodes as f64 * 9.5e-6 / 2.0,
             replica_micros: 30.0,
