@@ -1,23 +1,22 @@
 //! A bounded memory of decoded public keys.
 
-use std::collections::HashMap;
-
 use curve25519_dalek::EdwardsPoint;
 
+use crate::fast::FastMap;
 use crate::key::PublicKey;
 
 /// Decoded keys in two generations. When the young one is full it becomes the old one and the old one is forgotten: a key
 /// in use is moved back to the young one and so survives, with no list to keep in order.
 pub(crate) struct KeyCache {
-    young: HashMap<PublicKey, EdwardsPoint>,
-    old: HashMap<PublicKey, EdwardsPoint>,
+    young: FastMap<PublicKey, EdwardsPoint>,
+    old: FastMap<PublicKey, EdwardsPoint>,
     generation_max: usize,
 }
 
 impl KeyCache {
     /// Holds at most `keys_max` keys (none when it is below 2), about 250 bytes each.
     pub(crate) fn new(keys_max: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), generation_max: keys_max / 2 }
+        Self { young: FastMap::default(), old: FastMap::default(), generation_max: keys_max / 2 }
     }
 
     /// The decoded key, if it is known.

@@ -18,9 +18,11 @@ mod fixed;
 mod key_cache;
 
 pub mod encode;
+pub mod fast;
 pub mod hash;
 pub mod key;
 pub mod keystore;
+pub mod memory;
 pub mod merkle;
 pub mod signature;
 pub mod signed;
@@ -30,5 +32,6 @@ pub use encode::{BoundedBytes, BoundedString, BoundedVec, DecodeError, LengthErr
 pub use fixed::HexError;
 pub use hash::{Digest, digest, sha256};
 pub use key::{KeyError, PublicKey, SecretKey, Signature};
+pub use memory::ClaimMemory;
 pub use signature::{Claim, Verifier};
 pub use signed::{Signable, Signed, Unverifiable, Verifiable, Verified, signing_bytes};

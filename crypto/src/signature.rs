@@ -10,6 +10,7 @@
 //! equation, and called good by its own or by a sum that a bad one passes with probability 2^-128.
 
 use std::iter::once;
+use std::sync::Arc;
 
 use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
 use curve25519_dalek::edwards::CompressedEdwardsY;
@@ -19,6 +20,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use crate::key::{PublicKey, Signature};
 use crate::key_cache::KeyCache;
+use crate::memory::{ClaimMemory, ClaimName};
 
 /// The most signatures in one sum. More would save little arithmetic and fall out of the processor's cache; the bench
 /// `signatures` shows the sizes around it.
@@ -43,6 +45,7 @@ pub struct Claim {
 pub struct Verifier {
     coefficients: Coefficients,
     keys: KeyCache,
+    memory: Option<Arc<ClaimMemory>>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -57,7 +60,12 @@ impl Verifier {
     /// The seed makes the coefficients of batches. Senders must not know it: who does can craft bad signatures that pass
     /// together. Equal seeds and equal batches give equal work.
     pub fn new(seed: [u8; 32], keys_max: usize) -> Self {
-        Self { coefficients: Coefficients { seed, batches: 0 }, keys: KeyCache::new(keys_max) }
+        Self { coefficients: Coefficients { seed, batches: 0 }, keys: KeyCache::new(keys_max), memory: None }
+    }
+
+    /// The same, and what one verifier with this memory has found good no other checks again.
+    pub fn with_memory(self, memory: Arc<ClaimMemory>) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     /// Whether the claim holds.
@@ -67,21 +75,40 @@ impl Verifier {
 
     /// Which of the claims hold, in their order. Any number of claims will do; the fewer calls the better.
     pub fn verify_batch(&mut self, claims: &[Claim]) -> Vec<bool> {
-        let mut verdicts = vec![false; claims.len()];
+        let scalars: Vec<Option<Scalars>> = claims.iter().map(Scalars::of).collect();
+        let Some(memory) = self.memory.clone() else {
+            return self.verify_new(claims, &scalars, vec![false; claims.len()]);
+        };
+        let names: Vec<Option<ClaimName>> = scalars.iter().map(|scalars| Some(scalars.as_ref()?.name())).collect();
+        let known = memory.recall(&names);
+        let verdicts = self.verify_new(claims, &scalars, known.clone());
+        let is_found = |index: &usize| verdicts[*index] && !known[*index];
+        memory.remember((0..claims.len()).filter(is_found).filter_map(|index| names[index]));
+        verdicts
+    }
+
+    /// Decides the claims that have no good verdict yet.
+    fn verify_new(&mut self, claims: &[Claim], scalars: &[Option<Scalars>], mut verdicts: Vec<bool>) -> Vec<bool> {
         // Sorted by key, the claims of one key stand together: each key is decoded once and is one term of the sum.
-        let mut order: Vec<usize> = (0..claims.len()).collect();
+        let mut order: Vec<usize> = (0..claims.len()).filter(|index| !verdicts[*index]).collect();
         order.sort_by_key(|index| claims[*index].key);
         // Batches of equal size: a small rest would cost more per signature.
-        let batches = claims.len().div_ceil(BATCH_CLAIMS_MAX).max(1);
-        for indices in order.chunks(claims.len().div_ceil(batches).max(1)) {
-            self.verify_chunk(claims, indices, &mut verdicts);
+        let batches = order.len().div_ceil(BATCH_CLAIMS_MAX).max(1);
+        for indices in order.chunks(order.len().div_ceil(batches).max(1)) {
+            self.verify_chunk(claims, scalars, indices, &mut verdicts);
         }
         verdicts
     }
 
     /// Decides the claims at `indices`, which are sorted by key.
-    fn verify_chunk(&mut self, claims: &[Claim], indices: &[usize], verdicts: &mut [bool]) {
-        let batch = Batch::new(claims, indices, &mut self.keys);
+    fn verify_chunk(
+        &mut self,
+        claims: &[Claim],
+        scalars: &[Option<Scalars>],
+        indices: &[usize],
+        verdicts: &mut [bool],
+    ) {
+        let batch = Batch::new(claims, scalars, indices, &mut self.keys);
         Search::new(&batch, &mut self.coefficients, verdicts).settle(&batch.equations, false);
         self.remember_keys(&batch, verdicts);
     }
@@ -106,7 +133,7 @@ struct Batch {
 
 impl Batch {
     /// Decodes the claims at `indices`, which are sorted by key, and leaves out those that cannot hold.
-    fn new(claims: &[Claim], indices: &[usize], cache: &mut KeyCache) -> Self {
+    fn new(claims: &[Claim], scalars: &[Option<Scalars>], indices: &[usize], cache: &mut KeyCache) -> Self {
         let mut batch = Self::default();
         for same_key in indices.chunk_by(|a, b| claims[*a].key == claims[*b].key) {
             let bytes = claims[same_key[0]].key;
@@ -115,7 +142,9 @@ impl Batch {
                 continue;
             };
             let slot = batch.keys.len();
-            let equations = same_key.iter().filter_map(|index| Equation::new(*index, slot, &claims[*index]));
+            let equations = same_key
+                .iter()
+                .filter_map(|index| Equation::new(*index, slot, &claims[*index].signature, scalars[*index]?));
             batch.equations.extend(equations);
             batch.keys.push(DecodedKey { bytes, point, cached: known.is_some() });
         }
@@ -140,14 +169,34 @@ struct Equation {
     k: Scalar,
 }
 
-impl Equation {
-    /// None when R is no point or s is not below the group order, so that no key could make the claim hold.
-    fn new(index: usize, slot: usize, claim: &Claim) -> Option<Self> {
+/// The two scalars of a claim, as far as they can be known without a point.
+#[derive(Clone, Copy)]
+struct Scalars {
+    s: Scalar,
+    k: Scalar,
+}
+
+impl Scalars {
+    /// None when s is not below the group order, so that nothing could make the claim hold.
+    fn of(claim: &Claim) -> Option<Self> {
         let (r_bytes, s_bytes) = claim.signature.as_bytes().split_at(32);
         let s = Scalar::from_canonical_bytes(s_bytes.try_into().ok()?).into_option()?;
-        let r = CompressedEdwardsY::from_slice(r_bytes).ok()?.decompress()?;
         let hash = Sha512::new().chain_update(r_bytes).chain_update(claim.key).chain_update(&claim.message).finalize();
-        let k = Scalar::from_bytes_mod_order_wide(&hash.into());
+        Some(Self { s, k: Scalar::from_bytes_mod_order_wide(&hash.into()) })
+    }
+
+    fn name(&self) -> ClaimName {
+        let mut name = [0; 64];
+        name[..32].copy_from_slice(self.k.as_bytes());
+        name[32..].copy_from_slice(self.s.as_bytes());
+        name
+    }
+}
+
+impl Equation {
+    /// None when R is no point, so that no key could make the claim hold.
+    fn new(index: usize, slot: usize, signature: &Signature, Scalars { s, k }: Scalars) -> Option<Self> {
+        let r = CompressedEdwardsY::from_slice(&signature.as_bytes()[..32]).ok()?.decompress()?;
         Some(Self { index, slot, r, s, k })
     }
 
@@ -279,10 +328,14 @@ mod tests {
         claims
     }
 
+    fn scalars(claims: &[Claim]) -> Vec<Option<Scalars>> {
+        claims.iter().map(Scalars::of).collect()
+    }
+
     /// Verdicts, and how many claims were tested again after the first sum.
     fn search(claims: &[Claim]) -> (Vec<bool>, usize) {
         let indices: Vec<usize> = (0..claims.len()).collect();
-        let batch = Batch::new(claims, &indices, &mut KeyCache::new(0));
+        let batch = Batch::new(claims, &scalars(claims), &indices, &mut KeyCache::new(0));
         let mut coefficients = Coefficients { seed: [5; 32], batches: 0 };
         let mut verdicts = vec![false; claims.len()];
         let mut search = Search::new(&batch, &mut coefficients, &mut verdicts);
@@ -333,7 +386,10 @@ mod tests {
     #[test]
     fn coefficients_differ_by_seed_batch_place_and_contents() {
         let claims = claims();
-        let batch = |count: usize| Batch::new(&claims[..count], &(0..count).collect::<Vec<_>>(), &mut KeyCache::new(0));
+        let scalars = scalars(&claims);
+        let batch = |count: usize| {
+            Batch::new(&claims[..count], &scalars, &(0..count).collect::<Vec<_>>(), &mut KeyCache::new(0))
+        };
         let draw = |seed: u8, batches: u64, count: usize| {
             Coefficients { seed: [seed; 32], batches }.draw(&batch(count).equations)
         };
@@ -359,5 +415,30 @@ mod tests {
         assert_eq!(verifier.verify_batch(&claims), [true, false]);
         assert!(verifier.keys.get(&claims[0].key).is_some());
         assert!(verifier.keys.get(&claims[1].key).is_none());
+    }
+    #[test]
+    fn what_one_verifier_found_good_another_with_its_memory_does_not_check_again() {
+        let memory = Arc::new(ClaimMemory::new(1_000));
+        let verifier = || Verifier::new([1; 32], 1_000).with_memory(Arc::clone(&memory));
+        let mut claims = claims();
+        claims[7].message.push(0);
+        let expected: Vec<bool> = (0..CLAIMS).map(|index| index != 7).collect();
+        assert_eq!(verifier().verify_batch(&claims), expected);
+        let mut second = verifier();
+        assert_eq!(second.verify_batch(&claims), expected, "a bad one is not remembered");
+        assert_eq!(second.coefficients.batches, 0, "one is left, and it is checked alone");
+        for part in 0..3 {
+            let mut other = claims[0].clone();
+            match part {
+                0 => other.message[0] ^= 1,
+                1 => other.key = claims[CLAIMS - 1].key,
+                _ => {
+                    let mut bytes = *other.signature.as_bytes();
+                    bytes[33] ^= 1;
+                    other.signature = Signature::from_bytes(bytes);
+                }
+            }
+            assert!(!second.verify(&other), "part {part} makes another claim");
+        }
     }
 }

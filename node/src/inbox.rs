@@ -6,7 +6,6 @@
 //! refused to whoever posts, who counts it or tells the client.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use quorate_crypto::signed::Verified;
@@ -16,6 +15,7 @@ use quorate_protocol::pool::Door;
 use quorate_protocol::replica::{Input, PeerMessage, ReplicaStatus};
 use tokio::sync::oneshot;
 
+use crate::monitor::Monitor;
 use crate::network::ReceivedFrame;
 
 /// Transactions that may wait before the pump; twice what the signature workers make of a submission at its limit.
@@ -61,13 +61,12 @@ pub enum Taken {
 pub struct Full;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Inbox {
-    lanes: Mutex<Lanes>,
-    posted: Condvar,
+    lanes: Monitor<Lanes>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lanes {
     answers: VecDeque<Input>,
     peers: VecDeque<(ReceivedFrame, Verified<PeerMessage>)>,
@@ -77,36 +76,23 @@ struct Lanes {
     closed: bool,
 }
 
-impl Default for Inbox {
-    fn default() -> Inbox {
-        Inbox {
-            lanes: Mutex::new(Lanes {
-                answers: VecDeque::new(),
-                peers: VecDeque::new(),
-                transactions: VecDeque::new(),
-                transaction_count: 0,
-                questions: VecDeque::new(),
-                closed: false,
-            }),
-            posted: Condvar::new(),
-        }
-    }
-}
-
 impl Inbox {
     /// Posts the answer to something that the pump has begun, or that a link came up or went down. Always fits: the pump
     /// begins a bounded number of things, and a link changes no more often than its connection is made.
     pub fn answer(&self, input: Input) {
-        let mut lanes = self.lock();
-        lanes.answers.push_back(input);
-        self.posted.notify_one();
+        self.lanes.post(|lanes| lanes.answers.push_back(input));
     }
 
-    /// Posts the verified message of a frame. Always fits: the network's budget of that peer bounds them.
-    pub fn post_peer(&self, frame: ReceivedFrame, message: Verified<PeerMessage>) {
-        let mut lanes = self.lock();
-        lanes.peers.push_back((frame, message));
-        self.posted.notify_one();
+    /// Posts answers that came together; see [`Inbox::answer`].
+    pub fn answer_all(&self, inputs: impl Iterator<Item = Input>) {
+        self.lanes.post(|lanes| lanes.answers.extend(inputs));
+    }
+
+    /// Posts verified messages with their frames. They always fit: the network's budgets of the peers bound them.
+    pub fn post_peers(&self, messages: Vec<(ReceivedFrame, Verified<PeerMessage>)>) {
+        if !messages.is_empty() {
+            self.lanes.post(|lanes| lanes.peers.extend(messages));
+        }
     }
 
     /// Posts verified transactions, all of them or none.
@@ -114,14 +100,14 @@ impl Inbox {
     /// # Errors
     /// There is no room for so many.
     pub fn post_transactions(&self, transactions: Vec<Verified<SignedTransaction>>, door: Door) -> Result<(), Full> {
-        let mut lanes = self.lock();
-        if lanes.transaction_count + transactions.len() > TRANSACTIONS_MAX {
-            return Err(Full);
-        }
-        lanes.transaction_count += transactions.len();
-        lanes.transactions.push_back((transactions, door));
-        self.posted.notify_one();
-        Ok(())
+        self.lanes.post(|lanes| {
+            if lanes.transaction_count + transactions.len() > TRANSACTIONS_MAX {
+                return Err(Full);
+            }
+            lanes.transaction_count += transactions.len();
+            lanes.transactions.push_back((transactions, door));
+            Ok(())
+        })
     }
 
     /// Asks the replica something.
@@ -129,43 +115,36 @@ impl Inbox {
     /// # Errors
     /// Too many questions wait, or the pump has ended.
     pub fn ask(&self, question: Question) -> Result<(), Full> {
-        let mut lanes = self.lock();
-        if lanes.closed || lanes.questions.len() >= QUESTIONS_MAX {
-            return Err(Full);
-        }
-        lanes.questions.push_back(question);
-        self.posted.notify_one();
-        Ok(())
+        self.lanes.post(|lanes| {
+            if lanes.closed || lanes.questions.len() >= QUESTIONS_MAX {
+                return Err(Full);
+            }
+            lanes.questions.push_back(question);
+            Ok(())
+        })
     }
 
     /// Ends the pump: what waits is dropped.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.posted.notify_one();
+        self.lanes.post_all(|lanes| lanes.closed = true);
     }
 
-    /// Moves work into `work`, most urgent first; waits for some until `timeout`, or for ever without one.
+    /// Moves work into `work`, most urgent first; waits for some until `timeout`, or for ever without one. One thread takes.
     pub fn take(&self, timeout: Option<Duration>, work: &mut Vec<Work>) -> Taken {
-        let lanes = self.lock();
         let idle = |lanes: &mut Lanes| !lanes.closed && !lanes.has_work();
-        let mut lanes = match timeout {
-            None => self.posted.wait_while(lanes, idle).unwrap_or_else(|poisoned| poisoned.into_inner()),
-            Some(timeout) => {
-                let waited = self.posted.wait_timeout_while(lanes, timeout, idle);
-                waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
+        let closed = self.lanes.wait(timeout, idle, |lanes| {
+            if lanes.closed {
+                lanes.questions.clear();
+            } else {
+                lanes.drain(work);
             }
-        };
-        if lanes.closed {
-            lanes.questions.clear();
-            return Taken::Closed;
+            lanes.closed
+        });
+        match (closed, work.is_empty()) {
+            (true, _) => Taken::Closed,
+            (false, true) => Taken::Deadline,
+            (false, false) => Taken::Work,
         }
-        lanes.drain(work);
-        if work.is_empty() { Taken::Deadline } else { Taken::Work }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Lanes> {
-        // A thread that panics with the lock leaves whole entries behind; the panic itself ends the node.
-        self.lanes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

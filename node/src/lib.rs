@@ -23,6 +23,7 @@ pub mod home;
 pub mod http;
 pub mod inbox;
 pub mod members;
+pub mod monitor;
 pub mod network;
 pub mod node;
 pub mod open;

@@ -1,8 +1,8 @@
 //! Who is a member, asked at every door: the state's answer, kept at hand until a block changes it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use quorate_crypto::fast::FastMap;
 use quorate_crypto::key::PublicKey;
 use quorate_protocol::document::{Change, StateKey};
 use quorate_protocol::store::{Store, StoreError};
@@ -18,7 +18,7 @@ pub struct Members {
 
 #[derive(Default)]
 struct Cache {
-    answers: HashMap<PublicKey, bool>,
+    answers: FastMap<PublicKey, bool>,
     /// Counts changes: an answer that was read before a change must not be kept after it.
     generation: u64,
 }

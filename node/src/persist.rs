@@ -107,14 +107,14 @@ impl Persist {
         let synced = self.with_journal(|journal| journal.append(entries));
         self.outbound.counters().metrics.journal_sync.observe(start.elapsed().as_secs_f64());
         entries.clear();
-        for Waiting { release, ticket } in waiting.drain(..) {
-            if synced {
-                for message in release {
-                    self.outbound.broadcast(&message);
-                }
-                self.inbox.answer(Input::Durable(ticket));
-            }
+        if !synced {
+            waiting.clear();
+            return;
         }
+        for message in waiting.iter().flat_map(|waiting| &waiting.release) {
+            self.outbound.broadcast(message);
+        }
+        self.inbox.answer_all(waiting.drain(..).map(|waiting| Input::Durable(waiting.ticket)));
     }
 
     fn trim(&mut self, low: Height, carry: &[JournalEntry]) {

@@ -1,8 +1,8 @@
 //! Transactions whose signature was found good a short while ago, so that a repeated one costs no second verification.
 
-use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard};
 
+use quorate_crypto::fast::FastSet;
 use quorate_crypto::key::Signature;
 use quorate_protocol::document::SignedTransaction;
 use quorate_protocol::id::TransactionId;
@@ -18,8 +18,8 @@ pub struct RecentlyVerified {
 
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashSet<(TransactionId, Signature)>,
-    old: HashSet<(TransactionId, Signature)>,
+    young: FastSet<(TransactionId, Signature)>,
+    old: FastSet<(TransactionId, Signature)>,
 }
 
 impl RecentlyVerified {

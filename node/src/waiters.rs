@@ -4,7 +4,8 @@
 //! three sides: the signature workers (per request: a forged copy must not end somebody else's wait), the pump
 //! (admission, by id) and the execution thread (a certified block: settled, or expired by its time).
 
-use std::collections::{BTreeSet, HashMap};
+use quorate_crypto::fast::FastMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use quorate_protocol::api::Code;
@@ -49,7 +50,7 @@ pub struct Waiters {
 
 #[derive(Debug, Default)]
 struct Registry {
-    by_id: HashMap<TransactionId, Entry>,
+    by_id: FastMap<TransactionId, Entry>,
     by_expiry: BTreeSet<(UnixMillis, TransactionId)>,
     /// Pairs of a request and an id.
     entries: usize,

@@ -7,7 +7,8 @@
 
 use crate::id::TransactionId;
 use crate::time::UnixMillis;
-use std::collections::{BTreeMap, HashSet};
+use quorate_crypto::fast::FastSet;
+use std::collections::BTreeMap;
 
 /// Milliseconds of `valid_until` that share a run.
 const RUN_MS: u64 = 1_000;
@@ -19,7 +20,7 @@ const RUN_MS: u64 = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutedIds {
     /// By `valid_until / RUN_MS`.
-    runs: BTreeMap<u64, HashSet<u128>>,
+    runs: BTreeMap<u64, FastSet<u128>>,
 }
 
 impl ExecutedIds {
@@ -53,7 +54,7 @@ impl ExecutedIds {
 
     /// How many ids are remembered.
     pub fn len(&self) -> usize {
-        self.runs.values().map(HashSet::len).sum()
+        self.runs.values().map(FastSet::len).sum()
     }
 
     /// Whether no id is remembered.

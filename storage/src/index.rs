@@ -5,11 +5,11 @@
 //! gives that to the database. Blocks are durable before their entries come here, and after a start the entries above the
 //! recorded height are collected from the blocks again; a file that was added twice, or not at all, does no harm.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use quorate_crypto::fast::FastMap;
 use quorate_crypto::hash::Digest;
 use quorate_protocol::document::Position;
 use quorate_protocol::id::{Height, TransactionId};
@@ -22,8 +22,8 @@ use crate::schema::{self, Family, Kind};
 /// Entries of successive blocks.
 #[derive(Default)]
 struct Run {
-    transactions: HashMap<TransactionId, (Height, u32)>,
-    headers: HashMap<Digest, Height>,
+    transactions: FastMap<TransactionId, (Height, u32)>,
+    headers: FastMap<Digest, Height>,
     /// The height of the last of the blocks.
     last: Height,
 }

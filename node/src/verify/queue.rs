@@ -1,10 +1,10 @@
 //! What waits to be verified.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
 
 use quorate_protocol::document::SignedTransaction;
 
+use crate::monitor::Monitor;
 use crate::network::{Class, ReceivedFrame, ReceivedGossip};
 use crate::waiters::EventSender;
 
@@ -59,14 +59,18 @@ pub(super) enum Bulk {
 /// See the module above.
 #[derive(Debug, Default)]
 pub struct VerifyQueue {
-    lanes: Mutex<Lanes>,
-    votes_posted: Condvar,
-    bulk_posted: Condvar,
+    votes: Monitor<VoteLane>,
+    bulk: Monitor<BulkLanes>,
 }
 
 #[derive(Debug, Default)]
-struct Lanes {
-    votes: VecDeque<ReceivedFrame>,
+struct VoteLane {
+    frames: VecDeque<ReceivedFrame>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct BulkLanes {
     frames: VecDeque<ReceivedFrame>,
     arrivals: VecDeque<Arrival>,
     client_count: usize,
@@ -79,23 +83,19 @@ struct Lanes {
 impl VerifyQueue {
     /// Queues a peer's frame. The network's budget of that peer bounds them.
     pub fn push_frame(&self, frame: ReceivedFrame) {
-        let mut lanes = self.lock();
         match frame.class {
             Class::Bodies | Class::Sync | Class::Transactions => {
-                lanes.frames.push_back(frame);
-                self.bulk_posted.notify_one();
+                self.bulk.post(|lanes| lanes.frames.push_back(frame));
             }
             Class::ViewChange | Class::Commit | Class::Prepare | Class::PrePrepare | Class::Status => {
-                lanes.votes.push_back(frame);
-                self.votes_posted.notify_one();
+                self.votes.post(|lane| lane.frames.push_back(frame));
             }
         }
     }
 
     /// Queues gossip. The network's budget of the peer that passed it on bounds it.
     pub fn push_gossip(&self, gossip: ReceivedGossip) {
-        self.lock().arrivals.push_back(Arrival::Gossip(gossip));
-        self.bulk_posted.notify_one();
+        self.bulk.post(|lanes| lanes.arrivals.push_back(Arrival::Gossip(gossip)));
     }
 
     /// Queues a client's transactions, all of them or none.
@@ -103,58 +103,49 @@ impl VerifyQueue {
     /// # Errors
     /// There is no room for so many.
     pub fn push_client(&self, submission: Submission) -> Result<(), QueueFull> {
-        let mut lanes = self.lock();
         let (count, bytes) = (submission.transactions.len(), submission.bytes());
-        let fits = lanes.client_count + count <= CLIENT_COUNT_MAX && lanes.client_bytes + bytes <= CLIENT_BYTES_MAX;
-        if !fits || lanes.closed {
-            return Err(QueueFull);
-        }
-        lanes.client_count += count;
-        lanes.client_bytes += bytes;
-        lanes.arrivals.push_back(Arrival::Client(submission));
-        self.bulk_posted.notify_one();
-        Ok(())
+        self.bulk.post(|lanes| {
+            let fits = lanes.client_count + count <= CLIENT_COUNT_MAX && lanes.client_bytes + bytes <= CLIENT_BYTES_MAX;
+            if !fits || lanes.closed {
+                return Err(QueueFull);
+            }
+            lanes.client_count += count;
+            lanes.client_bytes += bytes;
+            lanes.arrivals.push_back(Arrival::Client(submission));
+            Ok(())
+        })
     }
 
     /// What waits: votes; frames with bodies or blocks; arrivals of transactions, many in each.
     pub fn depths(&self) -> [usize; 3] {
-        let lanes = self.lock();
-        [lanes.votes.len(), lanes.frames.len(), lanes.arrivals.len()]
+        let votes = self.votes.with(|lane| lane.frames.len());
+        let [frames, arrivals] = self.bulk.with(|lanes| [lanes.frames.len(), lanes.arrivals.len()]);
+        [votes, frames, arrivals]
     }
 
     /// Ends the workers; what waits is dropped.
     pub fn close(&self) {
-        let mut lanes = self.lock();
-        *lanes = Lanes { closed: true, ..Lanes::default() };
-        self.votes_posted.notify_all();
-        self.bulk_posted.notify_all();
+        self.votes.post_all(|lane| *lane = VoteLane { closed: true, ..VoteLane::default() });
+        self.bulk.post_all(|lanes| *lanes = BulkLanes { closed: true, ..BulkLanes::default() });
     }
 
     /// Waits for votes and takes a turn of them.
     pub(super) fn take_votes(&self) -> Result<Vec<ReceivedFrame>, Closed> {
-        let idle = |lanes: &mut Lanes| lanes.votes.is_empty() && !lanes.closed;
-        let mut lanes =
-            self.votes_posted.wait_while(self.lock(), idle).unwrap_or_else(|poisoned| poisoned.into_inner());
-        if lanes.closed {
-            return Err(Closed);
-        }
-        let turn = lanes.votes.len().min(VOTE_TURN);
-        Ok(lanes.votes.drain(..turn).collect())
+        let idle = |lane: &mut VoteLane| lane.frames.is_empty() && !lane.closed;
+        self.votes.wait(None, idle, |lane| {
+            let turn = lane.frames.len().min(VOTE_TURN);
+            if lane.closed { Err(Closed) } else { Ok(lane.frames.drain(..turn).collect()) }
+        })
     }
 
     /// Waits for bulk and takes a turn of it.
     pub(super) fn take_bulk(&self) -> Result<Bulk, Closed> {
-        let idle = |lanes: &mut Lanes| lanes.frames.is_empty() && lanes.arrivals.is_empty() && !lanes.closed;
-        let mut lanes = self.bulk_posted.wait_while(self.lock(), idle).unwrap_or_else(|poisoned| poisoned.into_inner());
-        if lanes.closed { Err(Closed) } else { Ok(lanes.take_bulk()) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Lanes> {
-        self.lanes.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        let idle = |lanes: &mut BulkLanes| lanes.frames.is_empty() && lanes.arrivals.is_empty() && !lanes.closed;
+        self.bulk.wait(None, idle, |lanes| if lanes.closed { Err(Closed) } else { Ok(lanes.take_bulk()) })
     }
 }
 
-impl Lanes {
+impl BulkLanes {
     fn take_bulk(&mut self) -> Bulk {
         let frame_turn = self.arrivals.is_empty() || !self.frame_before;
         if frame_turn && let Some(frame) = self.frames.pop_front() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use quorate_crypto::ClaimMemory;
 use quorate_crypto::encode::decode;
 use quorate_crypto::key::random_seed;
 use quorate_crypto::signature::Verifier;
@@ -24,6 +25,9 @@ use crate::threads::spawn;
 const CLIENT_KEYS_MAX: usize = 16_384;
 /// Decoded keys that the votes' worker keeps: validators only.
 const VALIDATOR_KEYS_MAX: usize = 64;
+/// Good signatures that all workers remember together, about 100 bytes each: some seconds at the highest rate. Under load a proposal
+/// overtakes its bodies, so that many come twice: as an answer to this node's question, and by gossip.
+const CLAIMS_MAX: usize = 65_536;
 
 /// Starts the worker for votes and `count` workers for bulk.
 ///
@@ -31,7 +35,8 @@ const VALIDATOR_KEYS_MAX: usize = 64;
 /// The operating system gives no thread or no randomness.
 pub fn spawn_workers(edge: Arc<Edge>, count: usize, halt: &Arc<Halt>) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut threads = Vec::with_capacity(count + 1);
-    let mut verifier = new_verifier(VALIDATOR_KEYS_MAX)?;
+    let memory = Arc::new(ClaimMemory::new(CLAIMS_MAX));
+    let mut verifier = new_verifier(VALIDATOR_KEYS_MAX, &memory)?;
     let votes = Arc::clone(&edge);
     threads.push(spawn("verify-votes", halt, move || {
         while let Ok(frames) = votes.queue.take_votes() {
@@ -39,7 +44,7 @@ pub fn spawn_workers(edge: Arc<Edge>, count: usize, halt: &Arc<Halt>) -> std::io
         }
     })?);
     for _ in 0..count {
-        let mut verifier = new_verifier(CLIENT_KEYS_MAX)?;
+        let mut verifier = new_verifier(CLIENT_KEYS_MAX, &memory)?;
         let bulk = Arc::clone(&edge);
         threads.push(spawn("verify-bulk", halt, move || {
             while let Ok(turn) = bulk.queue.take_bulk() {
@@ -53,9 +58,9 @@ pub fn spawn_workers(edge: Arc<Edge>, count: usize, halt: &Arc<Halt>) -> std::io
     Ok(threads)
 }
 
-fn new_verifier(keys_max: usize) -> std::io::Result<Verifier> {
+fn new_verifier(keys_max: usize, memory: &Arc<ClaimMemory>) -> std::io::Result<Verifier> {
     let seed = random_seed().map_err(std::io::Error::other)?;
-    Ok(Verifier::new(*seed, keys_max))
+    Ok(Verifier::new(*seed, keys_max).with_memory(Arc::clone(memory)))
 }
 
 /// Decodes and verifies frames in one batch, and posts what is right. A peer whose bytes are wrong loses those bytes
@@ -90,9 +95,10 @@ fn verify_frames(edge: &Edge, frames: Vec<ReceivedFrame>, verifier: &mut Verifie
         }
     }
     let verdicts = Verified::check_all(messages, &edge.context, verifier);
+    let mut right = Vec::with_capacity(decoded.len());
     for (frame, verdict) in decoded.into_iter().zip(verdicts) {
         match verdict {
-            Ok(message) => edge.inbox.post_peer(frame, message),
+            Ok(message) => right.push((frame, message)),
             Err(_) => {
                 debug!(from = %frame.from, class = ?frame.class, "unverifiable message");
                 edge.counters.count_of(frame.from, Drop::Unverifiable);
@@ -100,4 +106,5 @@ fn verify_frames(edge: &Edge, frames: Vec<ReceivedFrame>, verifier: &mut Verifie
             }
         }
     }
+    edge.inbox.post_peers(right);
 }

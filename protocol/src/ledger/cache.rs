@@ -1,8 +1,8 @@
 //! Buckets of the state that were used lately.
 
 use crate::store::{StateReader, StoreError};
+use quorate_crypto::fast::FastMap;
 use quorate_crypto::sparse::{Bucket, Leaves};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 /// A bounded cache in two generations: what is used moves to the young one; when that has grown to half of the bound,
@@ -10,8 +10,8 @@ use std::collections::hash_map::Entry;
 /// no use has to be recorded.
 #[derive(Debug)]
 pub(super) struct BucketCache {
-    young: HashMap<Bucket, Leaves>,
-    old: HashMap<Bucket, Leaves>,
+    young: FastMap<Bucket, Leaves>,
+    old: FastMap<Bucket, Leaves>,
     /// Entries in the young generation, empty buckets counting as one.
     young_entries: usize,
     entries_max: usize,
@@ -19,7 +19,7 @@ pub(super) struct BucketCache {
 
 impl BucketCache {
     pub(super) fn new(entries_max: usize) -> BucketCache {
-        BucketCache { young: HashMap::new(), old: HashMap::new(), young_entries: 0, entries_max }
+        BucketCache { young: FastMap::default(), old: FastMap::default(), young_entries: 0, entries_max }
     }
 
     /// The entries of a bucket, read if they are not at hand. They may be changed in place to what the store will hold.

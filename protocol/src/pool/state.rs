@@ -11,8 +11,9 @@ use crate::document::Body;
 use crate::executed::ExecutedIds;
 use crate::id::{Epoch, NodeIndex, Sequence, TransactionId, View};
 use crate::time::{Instant, UnixMillis};
+use quorate_crypto::fast::FastMap;
 use quorate_crypto::key::PublicKey;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Which of the bounds a transaction counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +71,9 @@ pub(super) struct Sender {
 pub struct Pool {
     pub(super) config: PoolConfig,
     pub(super) entries: Slab<Entry>,
-    pub(super) by_id: HashMap<TransactionId, Slot>,
+    pub(super) by_id: FastMap<TransactionId, Slot>,
     pub(super) senders: Slab<Sender>,
-    pub(super) by_key: HashMap<PublicKey, Slot>,
+    pub(super) by_key: FastMap<PublicKey, Slot>,
     pub(super) by_arrival: Arrivals,
     /// All pending transactions of each sender by arrival.
     pub(super) arrivals: BTreeSet<(Slot, u64, Slot)>,
@@ -86,7 +87,7 @@ pub struct Pool {
     /// What is marked, by slot of the order; ids that are not pending here included.
     pub(super) marks: BTreeMap<Sequence, Vec<TransactionId>>,
     /// Marked ids that are not pending here, so that they are not proposed a second time if they arrive.
-    pub(super) foreign_marks: HashMap<TransactionId, Sequence>,
+    pub(super) foreign_marks: FastMap<TransactionId, Sequence>,
     /// What each validator claims: one transaction of a sender, its newest claim.
     pub(super) claimed: BTreeMap<(NodeIndex, Slot), Slot>,
     pub(super) common: Load,
@@ -112,9 +113,9 @@ impl Pool {
         Pool {
             config,
             entries: Slab::new(),
-            by_id: HashMap::new(),
+            by_id: FastMap::default(),
             senders: Slab::new(),
-            by_key: HashMap::new(),
+            by_key: FastMap::default(),
             by_arrival: Arrivals::default(),
             arrivals: BTreeSet::new(),
             oldest: BTreeMap::new(),
@@ -123,7 +124,7 @@ impl Pool {
             order_time: 0,
             ready: Load::default(),
             marks: BTreeMap::new(),
-            foreign_marks: HashMap::new(),
+            foreign_marks: FastMap::default(),
             claimed: BTreeMap::new(),
             common: Load::default(),
             total: Load::default(),

@@ -3,8 +3,9 @@
 use super::load::Load;
 use crate::id::{Epoch, Sequence, View};
 use crate::time::{Instant, UnixMillis};
+use quorate_crypto::fast::FastMap;
 use quorate_crypto::key::PublicKey;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A view as fairness sees it.
@@ -53,5 +54,5 @@ pub(super) struct Watch {
     pub(super) short: bool,
     /// Arrivals of the claims that the present count of (d) is about.
     pub(super) overtaken: BTreeSet<u64>,
-    pub(super) served: HashMap<PublicKey, usize>,
+    pub(super) served: FastMap<PublicKey, usize>,
 }

@@ -26,7 +26,7 @@ use crate::store::StoreError;
 use crate::time::UnixMillis;
 use context::{Sender, Stop};
 use overlay::Overlay;
-use std::collections::HashSet;
+use quorate_crypto::fast::FastSet;
 
 /// What a block makes of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub fn apply_block(
     bodies: &[Body],
 ) -> Result<Delta, StoreError> {
     let mut overlay = Overlay::new(view);
-    let mut executed_here = HashSet::with_capacity(bodies.len());
+    let mut executed_here = FastSet::with_capacity_and_hasher(bodies.len(), Default::default());
     let mut positions = Vec::with_capacity(bodies.len());
     for body in bodies {
         let skipped = if is_outside_window(body.valid_until(), time, validity_window) {

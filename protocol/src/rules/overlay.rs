@@ -6,9 +6,9 @@ use crate::document::state::{AssetState, Change, MemberState, StateKey};
 use crate::store::StoreError;
 use borsh::BorshDeserialize;
 use quorate_crypto::encode::{decode, encode};
+use quorate_crypto::fast::FastMap;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
-use std::collections::HashMap;
 
 /// A value of the state, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ struct Slot {
 pub struct Overlay<'a, V> {
     view: &'a mut V,
     slots: Vec<Slot>,
-    index: HashMap<StateKey, usize>,
+    index: FastMap<StateKey, usize>,
     /// What the transaction at hand has overwritten, oldest first.
     undo: Vec<(usize, Option<Value>)>,
 }
@@ -62,7 +62,7 @@ pub struct Overlay<'a, V> {
 impl<'a, V: StateView> Overlay<'a, V> {
     /// Nothing done yet.
     pub fn new(view: &'a mut V) -> Overlay<'a, V> {
-        Overlay { view, slots: Vec::new(), index: HashMap::new(), undo: Vec::new() }
+        Overlay { view, slots: Vec::new(), index: FastMap::default(), undo: Vec::new() }
     }
 
     /// The state before the block.
