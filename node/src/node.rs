@@ -38,9 +38,7 @@ use crate::telemetry::Counters;
 use crate::verify::{Edge, VerifyQueue, spawn_workers};
 use crate::waiters::Waiters;
 
-/// Threads of the async runtime: one can carry the network while the other serves clients.
-const RUNTIME_THREADS: usize = 2;
-/// How long the runtime may take to end its tasks, once all were told to.
+/// How long a runtime may take to end its tasks, once all were told to.
 const RUNTIME_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Threads of a node that did not end as they should.
@@ -65,7 +63,7 @@ pub struct Node {
     start: Start,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    runtime: Runtime,
+    runtimes: Runtimes,
     /// Last: the lock goes when everything else is closed.
     _data: DataDirectory,
 }
@@ -87,16 +85,11 @@ impl Node {
         let opened = Opened::open(home, &start)?;
         let access = Access::load(&opened.config, &opened.config_file, home.path())?;
         let tls = Tls::load(&opened.config, home.path())?;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(RUNTIME_THREADS)
-            .thread_name("tokio")
-            .enable_all()
-            .build()
-            .map_err(StartError::Threads)?;
+        let runtimes = Runtimes::new().map_err(StartError::Threads)?;
         let address = opened.config.api;
-        let listener = runtime.block_on(bind(address)).map_err(|error| StartError::Api { address, error })?;
+        let listener = runtimes.api.block_on(bind(address)).map_err(|error| StartError::Api { address, error })?;
         let api = listener.local_addr().map_err(|error| StartError::Api { address, error })?;
-        let (network, events, p2p) = runtime.block_on(Network::start(opened.network_config()?))?;
+        let (network, events, p2p) = runtimes.network.block_on(Network::start(opened.network_config()?))?;
         let port = tcp_port(&p2p).unwrap_or(opened.config.p2p.port());
         start.listen = Some((api, SocketAddr::new(opened.config.p2p.ip(), port)));
         let shared = Shared::new(&opened, network.clone())?;
@@ -107,9 +100,9 @@ impl Node {
             shared.verify.close();
             shared.inbox.close();
         })?;
-        runtime.spawn(receive(events, Arc::clone(&shared.inbox), Arc::clone(&shared.verify)));
+        runtimes.network.spawn(receive(events, Arc::clone(&shared.inbox), Arc::clone(&shared.verify)));
         let server = {
-            let _inside = runtime.enter();
+            let _inside = runtimes.api.enter();
             Server::start(listener, tls, Arc::new(context))
         };
         info!(node = %identity.index, chain = %identity.chain_id, %api, %p2p, "started");
@@ -131,7 +124,7 @@ impl Node {
             start,
             stopping: shared.stopping,
             threads: started.threads,
-            runtime,
+            runtimes,
             _data: started.data,
         })
     }
@@ -151,9 +144,9 @@ impl Node {
         &self.identity
     }
 
-    /// Waits for `future` on the node's own runtime.
+    /// Waits for `future` on the runtime that serves clients.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+        self.runtimes.api.block_on(future)
     }
 
     /// Waits until the chain store is at fault. One may wait at a time.
@@ -184,7 +177,7 @@ impl Node {
     pub fn stop(self) -> Result<(), StopError> {
         self.waiters.stop();
         self.certified.stop();
-        self.runtime.block_on(self.server.stop());
+        self.runtimes.api.block_on(self.server.stop());
         self.stopping.store(true, Ordering::Relaxed);
         self.verify.close();
         self.inbox.close();
@@ -195,10 +188,25 @@ impl Node {
                 panicked.push(name);
             }
         }
-        self.runtime.block_on(self.network.stop());
-        self.runtime.shutdown_timeout(RUNTIME_PATIENCE);
+        self.runtimes.network.block_on(self.network.stop());
+        self.runtimes.api.shutdown_timeout(RUNTIME_PATIENCE);
+        self.runtimes.network.shutdown_timeout(RUNTIME_PATIENCE);
         info!(dropped = ?self.counters.all(), "stopped");
         if panicked.is_empty() { Ok(()) } else { Err(StopError(panicked.join(", "))) }
+    }
+}
+
+/// The async runtimes, of one thread each: clients, however many, never delay the network; and a task of the network that wakes
+/// another wakes no thread for it, which costs more than the task.
+struct Runtimes {
+    network: Runtime,
+    api: Runtime,
+}
+
+impl Runtimes {
+    fn new() -> std::io::Result<Runtimes> {
+        let start = |name: &str| Builder::new_multi_thread().worker_threads(1).thread_name(name).enable_all().build();
+        Ok(Runtimes { network: start("network")?, api: start("api")? })
     }
 }
 

@@ -107,6 +107,7 @@ impl Pump {
             Output::Broadcast(message) => begin.outbound.broadcast(&message),
             Output::Gossip(bodies) => begin.outbound.gossip(&bodies),
             Output::Persist { entry, release, ticket } => {
+                begin.outbound.before(&release);
                 begin.persist(PersistJob::Entry { entry, release, ticket });
             }
             Output::Trim { low, carry } => begin.persist(PersistJob::Trim { low, carry }),

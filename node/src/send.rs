@@ -51,6 +51,13 @@ impl Outbound {
         self.network.gossip(bodies.iter().map(|body| encode(body.as_ref())));
     }
 
+    /// Before a proposal leaves, what it may name does: its bodies reach the others with it, and nobody has to ask for them.
+    pub fn before(&self, release: &[Arc<PeerMessage>]) {
+        if release.iter().any(|message| class_of(message) == Class::PrePrepare) {
+            self.network.flush_gossip();
+        }
+    }
+
     fn frame(&self, message: &PeerMessage) -> Option<Frame> {
         match Frame::of(class_of(message), message) {
             Ok(frame) => Some(frame),

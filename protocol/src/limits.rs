@@ -78,8 +78,8 @@ pub const FRAME_OVERHEAD_BYTES: usize = 64;
 /// Bytes of one gossip message: large enough that its fixed cost is spread over hundreds of transactions.
 pub const GOSSIP_BYTES_MAX: usize = 64 * 1024;
 
-/// Milliseconds for which the first transaction of a gossip message waits for company.
-pub const GOSSIP_AGE_MS: u64 = 3;
+/// Milliseconds between two gossip messages of a node that are not full: what comes meanwhile travels together.
+pub const GOSSIP_INTERVAL_MS: u64 = 10;
 
 /// Blocks that one answer of synchronisation carries at most; bytes end it earlier when the blocks are full.
 pub const SYNC_BLOCKS_MAX: usize = 64;
@@ -101,8 +101,10 @@ pub const STATUS_UNCERTIFIED_MAX: usize = 32;
 /// Batches that a primary keeps in flight above the last committed one.
 pub const IN_FLIGHT_MAX: u64 = 8;
 
-/// Milliseconds after which a primary cuts a batch that is not full.
-pub const BATCH_AGE_MS: u64 = 5;
+/// Milliseconds after which a primary cuts a batch that is not full although others are in flight. Far above the time of one
+/// batch between machines that are near each other: there each next batch gathers what comes while one is in flight, so that batches
+/// grow with the load and their fixed cost is shared.
+pub const BATCH_AGE_MS: u64 = 50;
 
 // --- Pool -----------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 //!
 //! Messages are anonymous and named by the SHA-256 of their data, so that one message is one message whoever sends it. The
 //! data is the canonical encoding of a list: a little-endian `u32` count, then each transaction's own bytes. A message
-//! leaves when it is full or when its first transaction has waited long enough.
+//! leaves when it is full, or as soon as the one before it is old enough: after a silence that is at once.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use libp2p::gossipsub::{
     ValidationMode,
 };
 use quorate_crypto::{Digest, sha256};
-use quorate_protocol::limits::{GOSSIP_AGE_MS, GOSSIP_BYTES_MAX};
+use quorate_protocol::limits::{GOSSIP_BYTES_MAX, GOSSIP_INTERVAL_MS};
 
 use super::events::Verdict;
 
-/// How long the first transaction of a message waits for others.
-const AGE_MAX: Duration = Duration::from_millis(GOSSIP_AGE_MS);
+/// How long after a message the next one leaves, if it is not full before.
+const INTERVAL: Duration = Duration::from_millis(GOSSIP_INTERVAL_MS);
 /// Full messages that wait to be published; what is more is dropped, and comes back by claims and pool repair.
 const MESSAGES_WAITING_MAX: usize = 64;
 /// Bytes of the count in front of the transactions.
@@ -99,6 +99,8 @@ pub(super) struct Batcher {
     open: Vec<u8>,
     count: u32,
     opened: Option<Instant>,
+    /// When the last message that was not full left.
+    left: Option<Instant>,
 }
 
 impl Batcher {
@@ -122,6 +124,15 @@ impl Batcher {
         true
     }
 
+    /// Lets the open message leave now; false when nothing waits.
+    pub(super) fn flush(&mut self, now: Instant) -> bool {
+        if self.count > 0 {
+            self.close();
+            self.left = Some(now);
+        }
+        !self.ready.is_empty()
+    }
+
     /// Moves the open message to the ready ones.
     fn close(&mut self) {
         let mut data = std::mem::take(&mut self.open);
@@ -134,18 +145,18 @@ impl Batcher {
     /// The next message that is full or old enough.
     pub(super) fn take(&mut self, now: Instant) -> Option<Vec<u8>> {
         if self.ready.is_empty() && self.due().is_some_and(|due| due <= now) {
-            self.close();
+            self.flush(now);
         }
         self.ready.pop_front()
     }
 
-    /// When the next message has to leave. A full one is always followed by an open one, which tells the time.
+    /// When the open message has to leave.
     pub(super) fn due(&self) -> Option<Instant> {
-        let wait = if self.ready.is_empty() { AGE_MAX } else { Duration::ZERO };
-        self.opened.map(|opened| opened + wait)
+        let opened = self.opened?;
+        Some(self.left.map_or(opened, |left| opened.max(left + INTERVAL)))
     }
 
-    /// Whether a message is full; an older one is due by `due`.
+    /// Whether a message is full.
     pub(super) fn is_full(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -166,14 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn a_message_leaves_when_it_is_old_enough() {
+    fn the_first_message_leaves_at_once_and_the_next_gathers_what_comes_meanwhile() {
         let now = Instant::now();
         let mut batcher = Batcher::default();
-        assert!(batcher.add(b"one", now) && batcher.add(b"three", now + AGE_MAX / 2));
-        assert_eq!(batcher.take(now), None);
-        assert_eq!(batcher.due(), Some(now + AGE_MAX));
-        assert_eq!(batcher.take(now + AGE_MAX).as_deref(), Some(&b"\x02\0\0\0onethree"[..]));
-        assert_eq!((batcher.take(now + AGE_MAX), batcher.due()), (None, None));
+        assert!(batcher.add(b"one", now));
+        assert_eq!(batcher.take(now).as_deref(), Some(&b"\x01\0\0\0one"[..]));
+        assert!(batcher.add(b"two", now) && batcher.add(b"three", now + INTERVAL / 2));
+        assert_eq!((batcher.take(now + INTERVAL / 2), batcher.due()), (None, Some(now + INTERVAL)));
+        assert_eq!(batcher.take(now + INTERVAL).as_deref(), Some(&b"\x02\0\0\0twothree"[..]));
+        assert_eq!((batcher.take(now + 2 * INTERVAL), batcher.due()), (None, None));
+        assert!(batcher.add(b"four", now + 3 * INTERVAL));
+        assert_eq!(batcher.due(), Some(now + 3 * INTERVAL), "after a silence nothing waits");
+        assert!(batcher.take(now + 3 * INTERVAL).is_some() && batcher.add(b"five", now + 3 * INTERVAL));
+        assert!(batcher.flush(now + 3 * INTERVAL), "what is asked to leave does not wait either");
+        assert_eq!(batcher.take(now + 3 * INTERVAL).as_deref(), Some(&b"\x01\0\0\0five"[..]));
     }
 
     #[test]
@@ -189,7 +206,7 @@ mod tests {
             assert!(data.len() <= DATA_BYTES_MAX && data.len() > DATA_BYTES_MAX - 1004);
             count += (data.len() - COUNT_BYTES) / 1000;
         }
-        let rest = batcher.take(now + AGE_MAX).expect("the rest is due");
+        let rest = batcher.take(now + INTERVAL).expect("the rest is due");
         assert_eq!(count + (rest.len() - COUNT_BYTES) / 1000, 200);
         assert!(batcher.add(&vec![0; GOSSIP_BYTES_MAX], now), "the largest transaction fits");
         assert!(!batcher.add(&vec![0; GOSSIP_BYTES_MAX + 1], now));

@@ -59,6 +59,13 @@ impl NetworkHandle {
         }
     }
 
+    /// Lets gathered transactions leave now.
+    pub fn flush_gossip(&self) {
+        if self.shared.batcher().flush(Instant::now()) {
+            self.shared.wake.notify_one();
+        }
+    }
+
     /// Says what the node thinks of a gossip message: only an accepted one is passed on.
     pub fn validate(&self, id: GossipId, verdict: Verdict) {
         let mut verdicts = self.shared.verdicts();

@@ -19,6 +19,44 @@ pub(super) struct Waiting {
     pub purpose: Purpose,
 }
 
+/// From so many transactions on, agreement on a batch costs less than what is in it.
+const HEAVY_COUNT: u32 = 64;
+
+/// For how many times as long as a heavy batch was in flight the next one waits.
+const PAUSE: u32 = 2;
+
+/// How fast batches that are not full follow each other: after small ones at once, after heavy ones with a pause. So under load at
+/// most a third of the time goes into agreement, and the next batch gathers what comes meanwhile.
+#[derive(Clone, Debug)]
+pub(super) struct Pace {
+    proposed: Instant,
+    settled: Option<Instant>,
+    count: u32,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Pace {
+        Pace { proposed: now, settled: Some(now), count: 0 }
+    }
+
+    /// A batch of so many transactions was proposed.
+    pub fn proposed(&mut self, now: Instant, count: usize) {
+        *self = Pace { proposed: now, settled: None, count: count.try_into().unwrap_or(u32::MAX) };
+    }
+
+    /// Nothing is in flight.
+    pub fn settled(&mut self, now: Instant) {
+        self.settled.get_or_insert(now);
+    }
+
+    /// When the next may follow. None while one is in flight.
+    pub fn next(&self) -> Option<Instant> {
+        let settled = self.settled?;
+        let in_flight = settled.saturating_since(self.proposed);
+        Some(settled + in_flight * PAUSE * self.count.min(HEAVY_COUNT) / HEAVY_COUNT)
+    }
+}
+
 /// Proposals in flight, made here or judged here.
 #[derive(Clone, Debug)]
 pub(super) struct Proposals {
@@ -30,6 +68,7 @@ pub(super) struct Proposals {
     pub last_time: UnixMillis,
     /// Since when something waits in the pool to be proposed.
     pub ready_since: Option<Instant>,
+    pub pace: Pace,
     /// Before this, no further empty batch is proposed for the sake of expired transactions.
     pub expiry_at: Instant,
     pub due: Option<Instant>,
@@ -45,6 +84,7 @@ impl Proposals {
             ids: BTreeMap::new(),
             last_time: 0,
             ready_since: None,
+            pace: Pace::new(now),
             expiry_at: now,
             due: None,
             completed: false,
@@ -126,6 +166,20 @@ mod tests {
 
     fn batch(name: u8) -> Batch {
         Batch { time: 0, ids: vec![TransactionId(sha256(&[name]))].try_into().unwrap() }
+    }
+
+    #[test]
+    fn small_batches_follow_each_other_at_once_and_heavy_ones_after_a_pause() {
+        let at = |millis: u64| Instant::from_micros(1_000 * millis);
+        let mut pace = Pace::new(at(100));
+        assert_eq!(pace.next(), Some(at(100)), "the first waits for nothing");
+        for (count, next) in [(0, 110), (16, 115), (32, 120), (64, 130), (2_000, 130)] {
+            pace.proposed(at(100), count);
+            assert_eq!(pace.next(), None, "one is in flight");
+            pace.settled(at(110));
+            pace.settled(at(500));
+            assert_eq!(pace.next(), Some(at(next)), "{count} transactions");
+        }
     }
 
     /// Simulation, seed 612: a twin's proposal stood where another batch was committed, the next view proposed that one

@@ -103,8 +103,8 @@ impl Replica {
         self.step(now, pbft::Input::Checked { sequence, digest, verdict }, out);
     }
 
-    /// The primary cuts batches while the window has room: at once when nothing is in flight, else when a batch is full
-    /// or its first transaction has waited for `batch_age`.
+    /// The primary cuts batches while the window has room: when nothing is in flight, at the pace of [`Pace`](super::proposals::Pace),
+    /// else when a batch is full or its first transaction has waited for `batch_age`.
     pub(super) fn try_propose(&mut self, now: Now, out: &mut Vec<Output>) {
         while let Some(sequence) = self.engine.room() {
             let time = now.wall.max(self.head_time).max(self.proposals.last_time);
@@ -113,6 +113,7 @@ impl Replica {
             self.proposals.place(sequence, &batch);
             let key = (sequence, batch.digest());
             self.bodies.want(key, &batch, self.engine.primary(), &self.pool, now.monotonic);
+            self.proposals.pace.proposed(now.monotonic, batch.ids.len());
             self.proposals.ready_since = None;
             self.proposals.note_ready(now.monotonic, self.pool.ready().count);
             self.step(now, pbft::Input::Propose(batch), out);
@@ -121,15 +122,18 @@ impl Replica {
 
     fn next_batch(&mut self, now: Now, sequence: Sequence, time: UnixMillis) -> Option<Batch> {
         let limits = batch_limits(&self.config.parameters);
+        if sequence == Sequence::from(self.engine.executed()).next() {
+            self.proposals.pace.settled(now.monotonic);
+        }
         let ready = self.pool.ready();
         if ready.count == 0 {
             return self.expiry_batch(now, time);
         }
-        let idle = sequence == Sequence::from(self.engine.executed()).next();
         let full = ready.count >= limits.count_max || ready.bytes >= limits.bytes_max;
         let ripe_at = *self.proposals.ready_since.get_or_insert(now.monotonic) + self.config.batch_age;
-        if !idle && !full && ripe_at > now.monotonic {
-            self.proposals.hasten(ripe_at);
+        let due = self.proposals.pace.next().map_or(ripe_at, |next| next.min(ripe_at));
+        if !full && due > now.monotonic {
+            self.proposals.hasten(due);
             return None;
         }
         let batch = self.pool.next_batch(limits, time, sequence);
