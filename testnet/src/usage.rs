@@ -18,7 +18,8 @@ pub struct Usage {
     pub resident_bytes: u64,
     /// Most memory that was ever resident, in bytes.
     pub resident_bytes_max: u64,
-    /// Bytes that went to the disk.
+    /// Bytes that it wrote: to files, and its answers to clients. What the disk got cannot be told so: the kernel counts whole folios
+    /// of the page cache as written, which can be 2 MiB for a page of 4 KiB.
     pub written_bytes: u64,
 }
 
@@ -39,7 +40,7 @@ impl Usage {
             seconds_by_thread,
             resident_bytes: field(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or(0) * 1024,
             resident_bytes_max: field(&format!("/proc/{pid}/status"), "VmHWM:").unwrap_or(0) * 1024,
-            written_bytes: field(&format!("/proc/{pid}/io"), "write_bytes:").unwrap_or(0),
+            written_bytes: field(&format!("/proc/{pid}/io"), "wchar:").unwrap_or(0),
         }
     }
 

@@ -201,13 +201,12 @@ mod tests {
         for _ in 0..200 {
             assert!(batcher.add(&transaction, now));
         }
-        let mut count = 0;
-        while let Some(data) = batcher.take(now) {
-            assert!(data.len() <= DATA_BYTES_MAX && data.len() > DATA_BYTES_MAX - 1004);
-            count += (data.len() - COUNT_BYTES) / 1000;
-        }
-        let rest = batcher.take(now + INTERVAL).expect("the rest is due");
-        assert_eq!(count + (rest.len() - COUNT_BYTES) / 1000, 200);
+        let messages: Vec<Vec<u8>> = std::iter::from_fn(|| batcher.take(now)).collect();
+        let (rest, full) = messages.split_last().expect("200 transactions are more than one message");
+        assert!(full.len() > 2 && rest.len() <= DATA_BYTES_MAX);
+        assert!(full.iter().all(|data| data.len() <= DATA_BYTES_MAX && data.len() > DATA_BYTES_MAX - 1004));
+        let count: usize = messages.iter().map(|data| (data.len() - COUNT_BYTES) / 1000).sum();
+        assert_eq!(count, 200);
         assert!(batcher.add(&vec![0; GOSSIP_BYTES_MAX], now), "the largest transaction fits");
         assert!(!batcher.add(&vec![0; GOSSIP_BYTES_MAX + 1], now));
     }

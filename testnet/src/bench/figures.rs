@@ -27,6 +27,9 @@ pub struct Subject {
     pub reference_micros: f64,
     /// Milliseconds that syncing 4 KiB takes on the testnet's disk, measured just before.
     pub sync_millis: f64,
+    /// Microseconds until a thread that another one wakes runs, measured just before; 0 in results from before it was.
+    #[serde(default)]
+    pub wake_micros: f64,
 }
 
 /// Full load: as fast as it is committed.
@@ -53,7 +56,7 @@ pub struct Cost {
     pub replica_micros_by_thread: Vec<(String, f64)>,
     /// Microseconds of processor time of the load itself for each transaction.
     pub load_micros: f64,
-    /// Bytes that one replica wrote to its disk for each transaction.
+    /// Bytes that one replica wrote for each transaction, to files and to clients.
     pub written_bytes: f64,
     /// Bytes over the loopback for each transaction, with all headers: votes, gossip, and the clients' HTTP.
     pub wire_bytes: f64,
@@ -136,6 +139,7 @@ impl Readable for Figures {
                 format!("{:.2} us per signature, ed25519-dalek, batch of 1,024", subject.reference_micros),
             )
             .add("disk sync", format!("{:.2} ms, 4 KiB in place", subject.sync_millis))
+            .add("wake-up", format!("{:.0} us from one thread to another", subject.wake_micros))
             .add(
                 "load",
                 format!(
@@ -154,7 +158,7 @@ impl Readable for Figures {
             facts.add("", format!("{micros:>6.1} us  {name}"));
         }
         facts
-            .add("disk", format!("{:.0} bytes per transaction and replica", cost.written_bytes))
+            .add("written", format!("{:.0} bytes per transaction and replica", cost.written_bytes))
             .add("network", format!("{:.0} bytes per transaction, all links and clients", cost.wire_bytes))
             .add("memory", format!("{} MB at most", cost.resident_bytes_max / 1_000_000));
         for step in self.steady.iter().chain(&self.sweep) {

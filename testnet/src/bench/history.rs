@@ -23,7 +23,7 @@ pub struct Kept {
     pub efficiency: f64,
     /// Microseconds of processor time for each transaction and replica.
     pub replica_micros: f64,
-    /// Bytes written to the disk for each transaction and replica.
+    /// Bytes written for each transaction and replica, to files and to clients.
     pub written_bytes: f64,
     /// Bytes over the loopback for each transaction.
     pub wire_bytes: f64,
@@ -46,6 +46,7 @@ impl Kept {
             subject: Subject {
                 reference_micros: round(subject.reference_micros),
                 sync_millis: round(subject.sync_millis),
+                wake_micros: round(subject.wake_micros),
                 ..subject.clone()
             },
             committed_per_second: full.committed_per_second.round(),
@@ -129,6 +130,7 @@ mod tests {
                 transaction_bytes: 205,
                 reference_micros: 9.5,
                 sync_millis: 0.1,
+                wake_micros: 10.0,
             },
             committed_per_second: rate,
             efficiency: rate * nodes as f64 * 9.5e-6 / 2.0,

@@ -16,4 +16,4 @@ mod reference;
 pub use figures::{Cost, Figures, Full, Step, Subject};
 pub use history::{Kept, append, last_like};
 pub use page::page;
-pub use reference::{reference_micros, sync_millis};
+pub use reference::{reference_micros, sync_millis, wake_micros};

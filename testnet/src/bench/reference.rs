@@ -1,8 +1,10 @@
-//! What the machine's signatures and syncs cost, measured in the same run as what they are compared with.
+//! What the machine's signatures, syncs and wake-ups cost, measured in the same run as what they are compared with.
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Seek, SeekFrom, Write};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Instant;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey, verify_batch};
@@ -11,10 +13,12 @@ use crate::directory::Directory;
 
 /// Signatures in one batch of the reference.
 const REFERENCE_BATCH: usize = 1_024;
-/// How often the reference is measured; the median counts.
-const REFERENCE_RUNS: usize = 9;
+/// How often the reference is measured; the median counts. Half a second: shared machines change within one.
+const REFERENCE_RUNS: usize = 49;
 /// How often a sync is measured; the median counts.
 const SYNC_RUNS: usize = 51;
+/// How often a wake-up is measured; the median counts.
+const WAKE_RUNS: usize = 2_001;
 
 /// Microseconds per signature on one core: the median of some runs of ed25519-dalek's own batch verification.
 pub fn reference_micros() -> f64 {
@@ -38,6 +42,27 @@ pub fn reference_micros() -> f64 {
         .collect();
     runs.sort_by(f64::total_cmp);
     runs[REFERENCE_RUNS / 2]
+}
+
+/// Microseconds until a thread that another one wakes runs: half of the median round trip between two. A message between nodes wakes
+/// half a dozen, one after the other, so that on an idle testnet most of the latency is made of these.
+pub fn wake_micros() -> f64 {
+    let (there, questions) = sync_channel::<()>(0);
+    let (back, answers) = sync_channel::<()>(0);
+    let mut runs: Vec<f64> = thread::scope(|scope| {
+        scope.spawn(move || questions.iter().take_while(|()| back.send(()).is_ok()).count());
+        let round = || {
+            let begin = Instant::now();
+            there.send(()).ok()?;
+            answers.recv().ok()?;
+            Some(begin.elapsed().as_secs_f64() * 1e6 / 2.0)
+        };
+        let runs = (0..WAKE_RUNS).map_while(|_| round()).collect();
+        drop(there);
+        runs
+    });
+    runs.sort_by(f64::total_cmp);
+    runs.get(runs.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Milliseconds of one sync of 4 KiB in place, the median of some; NaN where the directory cannot be written.

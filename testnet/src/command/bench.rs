@@ -18,7 +18,9 @@ use quorate_cli::output::Printer;
 use quorate_protocol::document::AssetCode;
 
 use crate::arguments::Bench;
-use crate::bench::{Cost, Figures, Full, Kept, Step, Subject, append, last_like, page, reference_micros, sync_millis};
+use crate::bench::{
+    Cost, Figures, Full, Kept, Step, Subject, append, last_like, page, reference_micros, sync_millis, wake_micros,
+};
 use crate::control::{self, NodeProcess, Request};
 use crate::directory::Directory;
 use crate::load::{Clients, Samples, Shape};
@@ -40,7 +42,7 @@ pub fn run(bench: &Bench, directory: &Directory, printer: Printer) -> Result<Exi
     let processes = control::ask(directory, &Request::Processes {})?;
     let started = now_ms();
     printer.say("measuring the reference");
-    let (reference_micros, sync_millis) = (reference_micros(), sync_millis(directory));
+    let (reference_micros, sync_millis, wake_micros) = (reference_micros(), sync_millis(directory), wake_micros());
     printer.say("preparing the clients");
     let clients = prepare(bench, &manifest)?;
     let subject = Subject {
@@ -53,6 +55,7 @@ pub fn run(bench: &Bench, directory: &Directory, printer: Printer) -> Result<Exi
         transaction_bytes: clients.sign_transfers(0, 1)[0].len(),
         reference_micros,
         sync_millis,
+        wake_micros,
     };
     let (full, cost) = at_full_load(bench, &clients, &subject, &processes, printer);
     let top = full.committed_per_second;

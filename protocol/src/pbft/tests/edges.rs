@@ -237,6 +237,55 @@ fn of_the_new_views_of_one_primary_the_highest_is_judged_in_whatever_order_they_
     }
 }
 
+/// Two NEW-VIEWs of one view contradict each other before anybody can judge them; the same one twice, as relays bring it, does not.
+#[test]
+fn of_new_views_that_wait_for_their_view_changes_a_second_one_is_evidence_and_the_same_again_is_not() {
+    let named = [0, 1, 3].map(|signer| view_change(signer, 1, Vec::new()));
+    let others = [1, 2, 3].map(|signer| view_change(signer, 1, Vec::new()));
+    let conflicts = |node: &Node| {
+        let of_new_views = |note: &&&Note| matches!(note, Note::Evidence(e) if e.kind() == evidence::Kind::NewView);
+        node.notes().iter().filter(of_new_views).count()
+    };
+    let mut node = Node::new(4, 2);
+    node.hear(new_view(1, 1, &named, 1, &[]));
+    node.hear(new_view(1, 1, &named, 1, &[]));
+    assert_eq!(conflicts(&node), 0, "the same one twice");
+    node.hear(new_view(1, 1, &others, 1, &[]));
+    assert_eq!(conflicts(&node), 1, "another one of the same view");
+    node.hear(new_view(1, 5, &others, 1, &[]));
+    assert_eq!(conflicts(&node), 1, "one of a later view");
+}
+
+/// What is already here of later views is what makes a replica join them: opening a view forgets no more than what led to it.
+#[test]
+fn what_came_of_later_views_outlives_the_opening_of_this_one() {
+    let of_two = [0, 2, 3].map(|signer| view_change(signer, 2, Vec::new()));
+    let mut node = Node::new(4, 1);
+    node.hear(new_view(2, 2, &of_two, 1, &[]));
+    node.hear(Message::ViewChange(of_two[0].clone()));
+    let of_one = [1, 2, 3].map(|signer| view_change(signer, 1, Vec::new()));
+    of_one[1..].iter().for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
+    node.settle();
+    assert_eq!(view_of(&node), (1, true), "two others and its own VIEW-CHANGE open its view");
+    node.hear(Message::ViewChange(of_two[1].clone()));
+    assert_eq!(view_of(&node), (2, false), "with the one that came before, f + 1 have left for the next");
+    node.hear(Message::ViewChange(of_two[2].clone()));
+    assert_eq!(view_of(&node), (2, true), "and its NEW-VIEW, which came before as well, is judged");
+}
+
+/// A primary whose NEW-VIEW does not follow from its VIEW-CHANGEs is told of once, however often it tries.
+#[test]
+fn a_refused_new_view_is_told_of_once() {
+    let named = [0, 1, 3].map(|signer| view_change(signer, 1, Vec::new()));
+    let again = [0, 1, 3].map(|signer| view_change(signer, 5, Vec::new()));
+    let mut node = Node::new(4, 2);
+    let told = |node: &Node| node.notes().iter().filter(|note| matches!(note, Note::RefusedNewView { .. })).count();
+    named.iter().chain(&again).for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
+    node.hear(new_view(1, 1, &named, 1, &[digest(1)]));
+    node.hear(new_view(1, 5, &again, 1, &[digest(1)]));
+    assert_eq!(told(&node), 1);
+}
+
 /// 3.4, 5.4: its own VIEW-CHANGE is durable and among those that its NEW-VIEW names, so that what it prepared is in O wherever
 /// its bodies are still held.
 #[test]
