@@ -280,9 +280,11 @@ fn a_refused_new_view_is_told_of_once() {
     let again = [0, 1, 3].map(|signer| view_change(signer, 5, Vec::new()));
     let mut node = Node::new(4, 2);
     let told = |node: &Node| node.notes().iter().filter(|note| matches!(note, Note::RefusedNewView { .. })).count();
-    named.iter().chain(&again).for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
-    node.hear(new_view(1, 1, &named, 1, &[digest(1)]));
-    node.hear(new_view(1, 5, &again, 1, &[digest(1)]));
+    for (view, view_changes) in [(1, named), (5, again)] {
+        view_changes.iter().for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
+        node.hear(new_view(1, view, &view_changes, 1, &[digest(1)]));
+        assert_eq!(view_of(&node), (view, false), "it waits for a right one");
+    }
     assert_eq!(told(&node), 1);
 }
 
