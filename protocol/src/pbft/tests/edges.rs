@@ -563,6 +563,20 @@ fn what_is_missing_is_asked_of_the_next_peer_until_it_is_executed() {
     assert!(node.asks.is_empty(), "{:?}", node.asks);
 }
 
+/// 5.4: whatever asks for it, a NEW-VIEW is signed for the view that this replica is in, and proposes in that view only.
+#[test]
+fn the_safety_file_signs_a_new_view_for_its_own_view_and_with_proposals_of_that_view_only() {
+    let mut safety = Node::new(4, 1).engine.safety.clone();
+    safety.enter_view(View(5));
+    let mut sign = |view: u64, of: u64| {
+        safety.sign_new_view(View(view), Default::default(), &[ballot_in(of, 1, null())]).map(drop)
+    };
+    assert_eq!(sign(9, 9), Err(Refusal::OtherView), "a view that it is not in");
+    assert_eq!(sign(5, 1), Err(Refusal::OtherView), "a proposal of another view");
+    assert_eq!(sign(9, 5), Err(Refusal::OtherView));
+    assert_eq!(sign(5, 5), Ok(()));
+}
+
 #[test]
 fn the_safety_file_opens_no_view_in_which_it_has_proposed() {
     let mut safety = Safety::new(key(1), Digest::ZERO, Epoch(0), true);
