@@ -6,7 +6,7 @@ use quorate_crypto::hash::Digest;
 
 use super::{
     super::{
-        message::{Commit, Content, PrePrepare, Prepare, Proposal, Status, ViewChange},
+        message::{Ballot, Commit, Content, PrePrepare, Prepare, Proposal, Status, ViewChange},
         safety::{Refusal, Safety},
         *,
     },
@@ -575,6 +575,18 @@ fn the_safety_file_signs_a_new_view_for_its_own_view_and_with_proposals_of_that_
     assert_eq!(sign(5, 1), Err(Refusal::OtherView), "a proposal of another view");
     assert_eq!(sign(9, 5), Err(Refusal::OtherView));
     assert_eq!(sign(5, 5), Ok(()));
+}
+
+#[test]
+fn the_safety_file_signs_one_proposal_for_each_sequence_of_a_new_view() {
+    let mut safety = Node::new(4, 1).engine.safety.clone();
+    safety.enter_view(View(5));
+    let mut sign = |ballots: &[Ballot]| safety.sign_new_view(View(5), Default::default(), ballots).map(drop);
+    let twice = [ballot_in(5, 1, digest(1)), ballot_in(5, 1, digest(2))];
+    let backwards = [ballot_in(5, 2, digest(1)), ballot_in(5, 1, digest(2))];
+    assert_eq!(sign(&twice), Err(Refusal::Conflict));
+    assert_eq!(sign(&backwards), Err(Refusal::Conflict));
+    assert_eq!(sign(&[ballot_in(5, 1, digest(1)), ballot_in(5, 2, digest(2))]), Ok(()));
 }
 
 #[test]
