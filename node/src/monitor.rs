@@ -62,7 +62,7 @@ impl<T> Monitor<T> {
         mut idle: impl FnMut(&mut T) -> bool,
         take: impl FnOnce(&mut T) -> R,
     ) -> R {
-        let until = timeout.map(|timeout| Instant::now() + timeout);
+        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut inside = self.lock();
         while idle(&mut inside.value) {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));

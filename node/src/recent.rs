@@ -1,4 +1,5 @@
-//! Transactions whose signature was found good a short while ago, so that a repeated one costs no second verification.
+//! Transactions whose signature was found good a short while ago, so that gossip which brings one again ends here:
+//! the workers' memory of good signatures would spare its verification, but not the way to the pump.
 
 use std::sync::{Mutex, MutexGuard};
 

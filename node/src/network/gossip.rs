@@ -124,9 +124,9 @@ impl Batcher {
         true
     }
 
-    /// Lets the open message leave now; false when nothing waits.
+    /// Lets the open message leave now, unless too many wait; false when nothing waits.
     pub(super) fn flush(&mut self, now: Instant) -> bool {
-        if self.count > 0 {
+        if self.count > 0 && self.ready.len() < MESSAGES_WAITING_MAX {
             self.close();
             self.left = Some(now);
         }
@@ -217,5 +217,11 @@ mod tests {
         let mut batcher = Batcher::default();
         let taken = (0..1000).filter(|_| batcher.add(&vec![0; GOSSIP_BYTES_MAX], now)).count();
         assert_eq!(taken, MESSAGES_WAITING_MAX + 1);
+        let mut batcher = Batcher::default();
+        for _ in 0..1000 {
+            batcher.add(b"one", now);
+            batcher.flush(now);
+        }
+        assert_eq!(batcher.ready.len(), MESSAGES_WAITING_MAX, "whoever asks them to leave makes no more of them");
     }
 }
