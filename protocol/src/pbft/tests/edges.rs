@@ -19,15 +19,15 @@ use crate::{
     id::{Epoch, Height, NodeIndex, Sequence, View},
 };
 
-fn digest(number: u8) -> Digest {
+pub(super) fn digest(number: u8) -> Digest {
     batch(number).digest()
 }
 
-fn content(number: u8) -> Content {
+pub(super) fn content(number: u8) -> Content {
     Content::Batch(batch(number))
 }
 
-fn unfair() -> Input {
+pub(super) fn unfair() -> Input {
     Input::Demand { pending: true, unfair: Some("a test".to_owned()) }
 }
 
@@ -48,7 +48,7 @@ fn proposal_in(signer: usize, view: u64, sequence: u64, number: u8) -> Message {
     Message::PrePrepare(Proposal { pre_prepare, content: content(number) })
 }
 
-fn hear_view_changes(node: &mut Node, view: u64, signers: &[usize], prepared: &[PreparedOf]) {
+pub(super) fn hear_view_changes(node: &mut Node, view: u64, signers: &[usize], prepared: &[PreparedOf]) {
     for signer in signers {
         let prepared = prepared.iter().map(|of| super::view_change::prepared(of.0, of.1, of.2, of.3)).collect();
         node.hear(Message::ViewChange(view_change(*signer, view, prepared)));
@@ -56,16 +56,16 @@ fn hear_view_changes(node: &mut Node, view: u64, signers: &[usize], prepared: &[
 }
 
 /// Without whom, in which view, where, what.
-type PreparedOf = (usize, u64, u64, Digest);
+pub(super) type PreparedOf = (usize, u64, u64, Digest);
 
 /// NEW-VIEW of view 1 by replica 1 from VIEW-CHANGEs of 0, 1 and 3 that prove this.
-fn enter_view_one(node: &mut Node, prepared: &[PreparedOf], digests: &[Digest]) {
+pub(super) fn enter_view_one(node: &mut Node, prepared: &[PreparedOf], digests: &[Digest]) {
     let of = || prepared.iter().map(|of| super::view_change::prepared(of.0, of.1, of.2, of.3)).collect();
     let named = [0, 1, 3].map(|signer| view_change(signer, 1, of()));
     hear_view_one(node, &named, 1, digests);
 }
 
-fn tickets(node: &Node) -> Vec<output::Ticket> {
+pub(super) fn tickets(node: &Node) -> Vec<output::Ticket> {
     let ticket = |output: &Output| if let Output::Persist { ticket, .. } = output { Some(*ticket) } else { None };
     node.out.iter().filter_map(ticket).collect()
 }

@@ -3,5 +3,6 @@
 mod arbitrary;
 mod edges;
 mod harness;
+mod leaving;
 mod normal;
 mod view_change;
