@@ -2,15 +2,16 @@
 //!
 //! Any thread may post; none of them ever waits for room. Each kind has a bound of its own: answers to what the pump
 //! itself has begun (they are as many as it has begun), peers' messages (each holds a credit of its peer's budget in the
-//! network until the pump has taken it), transactions (bounded by count) and questions of the API. What does not fit is
-//! refused to whoever posts, who counts it or tells the client.
+//! network until the pump has taken it), transactions (bounded by count, claims by validator and apart from all others) and
+//! questions of the API. What does not fit is refused to whoever posts, who counts it or tells the client.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use quorate_crypto::signed::Verified;
 use quorate_protocol::document::SignedTransaction;
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::id::{NodeIndex, TransactionId};
+use quorate_protocol::limits::CLAIMS_MAX;
 use quorate_protocol::pool::Door;
 use quorate_protocol::replica::{Input, PeerMessage, ReplicaStatus};
 use tokio::sync::oneshot;
@@ -20,6 +21,9 @@ use crate::network::ReceivedFrame;
 
 /// Transactions that may wait before the pump; twice what the signature workers make of a submission at its limit.
 const TRANSACTIONS_MAX: usize = 16_384;
+/// Claims of one validator that may wait: all that it may have open, and those of the view before. A claim that is dropped here
+/// counts as sent where it came from, and its sender would accuse this primary of leaving it out.
+const CLAIMS_WAITING_MAX: usize = 2 * CLAIMS_MAX;
 /// Questions that may wait.
 const QUESTIONS_MAX: usize = 256;
 /// Peers' messages that the pump takes at once, so that what it puts out is begun before it takes more.
@@ -71,7 +75,9 @@ struct Lanes {
     answers: VecDeque<Input>,
     peers: VecDeque<(ReceivedFrame, Verified<PeerMessage>)>,
     transactions: VecDeque<(Vec<Verified<SignedTransaction>>, Door)>,
+    /// Those that wait and are no claims.
     transaction_count: usize,
+    claim_counts: BTreeMap<NodeIndex, usize>,
     questions: VecDeque<Question>,
     closed: bool,
 }
@@ -101,10 +107,11 @@ impl Inbox {
     /// There is no room for so many.
     pub fn post_transactions(&self, transactions: Vec<Verified<SignedTransaction>>, door: Door) -> Result<(), Full> {
         self.lanes.post(|lanes| {
-            if lanes.transaction_count + transactions.len() > TRANSACTIONS_MAX {
+            let (count, max) = lanes.room(door);
+            if *count + transactions.len() > max {
                 return Err(Full);
             }
-            lanes.transaction_count += transactions.len();
+            *count += transactions.len();
             lanes.transactions.push_back((transactions, door));
             Ok(())
         })
@@ -153,6 +160,14 @@ impl Lanes {
         !(self.answers.is_empty() && self.peers.is_empty() && self.transactions.is_empty() && self.questions.is_empty())
     }
 
+    /// How many transactions wait that came by this door, and how many may.
+    fn room(&mut self, door: Door) -> (&mut usize, usize) {
+        match door {
+            Door::Claim(validator) => (self.claim_counts.entry(validator).or_default(), CLAIMS_WAITING_MAX),
+            Door::Client | Door::Gossip => (&mut self.transaction_count, TRANSACTIONS_MAX),
+        }
+    }
+
     fn drain(&mut self, work: &mut Vec<Work>) {
         work.extend(self.answers.drain(..).map(|input| Work::Input(Box::new(input))));
         let turn = self.peers.len().min(PEER_TURN);
@@ -164,9 +179,9 @@ impl Lanes {
             && let Some((transactions, door)) = self.transactions.pop_front()
         {
             taken += transactions.len();
+            *self.room(door).0 -= transactions.len();
             work.push(Work::Input(Box::new(Input::Submitted { transactions, door })));
         }
-        self.transaction_count -= taken;
         work.extend(self.questions.drain(..).map(Work::Question));
     }
 }
@@ -174,7 +189,10 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_protocol::id::NodeIndex;
+    use quorate_crypto::hash::Digest;
+    use quorate_crypto::key::SecretKey;
+    use quorate_crypto::signature::Verifier;
+    use quorate_protocol::document::{Operation, Transaction};
     use std::sync::Arc;
 
     #[test]
@@ -197,6 +215,39 @@ mod tests {
         assert_eq!(inbox.take(None, &mut work), Taken::Work);
         assert_eq!(work.len(), 1);
         thread.join().unwrap();
+    }
+
+    /// 5.6: claims always have room, whatever clients and gossip bring, and each validator's apart from the others'.
+    #[test]
+    fn claims_have_room_of_their_own() {
+        let key = SecretKey::from_seed([7; 32]);
+        let mut verifier = Verifier::new([0; 32], 16);
+        let mut verified = |salt: u64| {
+            let transfer = Operation::Transfer { to: key.public_key(), code: "USD".parse().unwrap(), amount: 1 };
+            let transaction = Transaction {
+                chain_id: Digest::ZERO,
+                sender: key.public_key(),
+                valid_until: 1,
+                salt,
+                operations: vec![transfer].try_into().unwrap(),
+                memo: Default::default(),
+            };
+            Verified::check(SignedTransaction::sign(transaction, &key), &Digest::ZERO, &mut verifier).unwrap()
+        };
+        let one = verified(1);
+        let inbox = Inbox::default();
+        let mut post = |count: usize, door: Door| inbox.post_transactions(vec![one.clone(); count], door);
+        assert_eq!(post(TRANSACTIONS_MAX, Door::Gossip), Ok(()));
+        assert_eq!(post(1, Door::Client), Err(Full));
+        assert_eq!(post(CLAIMS_WAITING_MAX, Door::Claim(NodeIndex(1))), Ok(()));
+        assert_eq!(post(1, Door::Claim(NodeIndex(1))), Err(Full), "what a liar sends is bounded");
+        assert_eq!(post(1, Door::Claim(NodeIndex(2))), Ok(()));
+        let mut work = Vec::new();
+        while inbox.take(Some(Duration::ZERO), &mut work) == Taken::Work {
+            work.clear();
+        }
+        assert_eq!(inbox.post_transactions(vec![one.clone()], Door::Claim(NodeIndex(1))), Ok(()), "room comes back");
+        assert_eq!(inbox.post_transactions(vec![one], Door::Client), Ok(()));
     }
 
     #[test]

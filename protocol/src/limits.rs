@@ -120,6 +120,9 @@ pub const POOL_SENDER_SHARE: usize = 16;
 /// Oldest claims that a node forwards, and places for claims that every pool keeps per validator (PROTOCOL 5.6).
 pub const CLAIMS_MAX: usize = 256;
 
+/// Claims of one frame: the largest that can be written fit half of one, which is what a frame of transactions may have.
+pub const CLAIMS_PART: usize = 128;
+
 /// Pending transactions that a node tells a peer of at once: an id and a time each, as many bytes as a gossip message.
 pub const REPAIR_IDS_MAX: usize = GOSSIP_BYTES_MAX / (32 + 8) - 38;
 
@@ -200,6 +203,11 @@ const _: () = assert!(SYNC_BODIES_MAX >= BATCH_COUNT_LIMIT && BATCH_BYTES_LIMIT 
 // What a peer is told of fits a gossip message's bytes, and one body of any size an answer.
 const _: () = assert!(REPAIR_IDS_MAX * (32 + 8) + 4 <= GOSSIP_BYTES_MAX && REPAIR_IDS_MAX >= 4 * CLAIMS_MAX);
 const _: () = assert!(TRANSACTION_BYTES_LIMIT <= REPAIR_BYTES_MAX && REPAIR_BYTES_MAX <= MESSAGE_BYTES_MAX);
+// A frame of claims.
+const _: () = assert!(
+    CLAIMS_PART * (TRANSACTION_FIXED_BYTES + MEMO_BYTES_LIMIT + OPERATIONS_LIMIT * OPERATION_BYTES_LIMIT) + 4
+        <= FRAME_BYTES_MAX / 2
+);
 // The depth of a receipt's tree is the logarithm of a power of two, so that no leaf lies deeper.
 const _: () = assert!(BATCH_COUNT_LIMIT.is_power_of_two());
 // A pool holds at least two full batches.

@@ -157,6 +157,43 @@ fn trimming_keeps_what_is_above_and_what_is_carried_and_bounds_the_files() {
     assert!(!entries.contains(&vote(100, 100, 3000)));
 }
 
+/// An entry without a sequence number that is needed as long as one.
+#[derive(Debug, Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+struct Opening {
+    until: u64,
+    body: Vec<u8>,
+}
+
+impl Payload for Opening {
+    fn sequence(&self) -> Option<u64> {
+        None
+    }
+
+    fn kept_until(&self) -> u64 {
+        self.until
+    }
+}
+
+/// A NEW-VIEW whose proposals are above the watermark is all that its primary knows of them, where it crashed before it accepted
+/// them.
+#[test]
+fn an_entry_is_kept_as_long_as_it_is_needed_though_it_concerns_no_sequence_number() {
+    let files = VolatileFiles::new();
+    let opening = |until: u64| Opening { until, body: vec![7; 3000] };
+    Journal::create(Arc::new(files.clone()), key(), &[opening(50)], SMALL).unwrap();
+    let open = |low: u64| match Journal::<Opening>::open(Arc::new(files.clone()), key(), low, SMALL).unwrap() {
+        Recovered::Whole { journal, entries } => (journal, entries),
+        Recovered::Amnesiac { reason } => panic!("amnesiac: {reason}"),
+    };
+    let mut journal = open(0).0;
+    journal.append(&vec![opening(0); 40]).unwrap();
+    journal.trim(49, &[]).unwrap();
+    let (mut journal, entries) = open(49);
+    assert!(entries.contains(&opening(50)));
+    journal.trim(50, &[]).unwrap();
+    assert!(!open(50).1.contains(&opening(50)));
+}
+
 /// What a view change leaves behind: megabytes that outlive every sequence number.
 fn large(id: u64, bytes: usize) -> Entry {
     Entry { sequence: None, id, body: (0..bytes).map(|at| (at as u64 * id) as u8).collect() }

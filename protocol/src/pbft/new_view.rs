@@ -143,19 +143,28 @@ impl Engine {
         if view < self.state.view || (view == self.state.view && self.state.active) || self.config.me == Some(primary) {
             return;
         }
-        if let Some(held) = self.state.candidates.get(&primary) {
-            if held.new_view.body.view == view && held.new_view.body != new_view.body {
-                let first = held.new_view.clone();
-                return self.accuse(Evidence::NewView(first, new_view), out);
-            }
-            if held.new_view.body.view >= view {
+        if let Some(held) = self.state.candidates.get(&primary)
+            && held.new_view.body.view == view
+        {
+            if held.new_view.body == new_view.body {
                 return;
             }
+            let first = held.new_view.clone();
+            self.accuse(Evidence::NewView(first, new_view.clone()), out);
         }
         let view_changes = new_view.body.view_changes.iter().map(|name| (*name, self.view_change(name))).collect();
-        self.state.candidates.insert(primary, Candidate { new_view, view_changes, asked: 0 });
+        let candidate = Candidate { new_view, view_changes, asked: 0 };
+        if candidate.is_complete() {
+            return self.judge(primary, candidate, out);
+        }
+        // One that waits has its turn until everybody was asked for what it names. After that it masks no other: a liar can name
+        // what nobody has, and then open its view with the others.
+        let turn = u32::try_from(self.config.validators.n()).unwrap_or(u32::MAX);
+        if self.state.candidates.get(&primary).is_some_and(|held| held.asked < turn) {
+            return;
+        }
+        self.state.candidates.insert(primary, candidate);
         self.state.status_timer.hasten(self.config.status_interval);
-        self.try_candidates(out);
         self.ask_for_view_changes(primary, out);
     }
 
@@ -173,27 +182,30 @@ impl Engine {
 
     /// Judges every NEW-VIEW whose VIEW-CHANGEs are all here, the highest view first.
     pub(super) fn try_candidates(&mut self, out: &mut Vec<Output>) {
-        let mut complete: Vec<(View, NodeIndex)> = self
-            .state
-            .candidates
-            .iter()
-            .filter(|(_, candidate)| candidate.view_changes.values().all(Option::is_some))
-            .map(|(primary, candidate)| (candidate.new_view.body.view, *primary))
-            .collect();
+        let complete = self.state.candidates.iter().filter(|(_, candidate)| candidate.is_complete());
+        let mut complete: Vec<(View, NodeIndex)> =
+            complete.map(|(primary, candidate)| (candidate.new_view.body.view, *primary)).collect();
         complete.sort_unstable();
-        while let Some((view, primary)) = complete.pop() {
-            let Some(candidate) = self.state.candidates.remove(&primary) else { continue };
-            let view_changes: Vec<_> = candidate.view_changes.into_values().flatten().collect();
-            if view < self.state.view || (view == self.state.view && self.state.active) {
-                continue;
+        while let Some((_, primary)) = complete.pop() {
+            if let Some(candidate) = self.state.candidates.remove(&primary) {
+                self.judge(primary, candidate, out);
             }
-            match check_new_view(&candidate.new_view, &view_changes, self.config.base) {
-                Ok(plan) => self.open_view(candidate.new_view, view_changes, plan, out),
-                Err(reason) if self.state.refused_new_views.insert(primary) => {
-                    out.push(Output::Note(Note::RefusedNewView { view, reason }));
-                }
-                Err(_) => {}
+        }
+    }
+
+    /// A NEW-VIEW with all the VIEW-CHANGEs that it names opens its view or is refused.
+    fn judge(&mut self, primary: NodeIndex, candidate: Candidate, out: &mut Vec<Output>) {
+        let view = candidate.new_view.body.view;
+        if view < self.state.view || (view == self.state.view && self.state.active) {
+            return;
+        }
+        let view_changes: Vec<_> = candidate.view_changes.into_values().flatten().collect();
+        match check_new_view(&candidate.new_view, &view_changes, self.config.base) {
+            Ok(plan) => self.open_view(candidate.new_view, view_changes, plan, out),
+            Err(reason) if self.state.refused_new_views.insert(primary) => {
+                out.push(Output::Note(Note::RefusedNewView { view, reason }));
             }
+            Err(_) => {}
         }
     }
 

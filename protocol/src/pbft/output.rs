@@ -61,8 +61,8 @@ pub enum Output {
         active: bool,
         /// Proposals whose bodies may be wanted again: prepared here, or committed.
         kept: Vec<(Sequence, Digest)>,
-        /// Sequences that are committed and wait for their execution.
-        committed: Vec<Sequence>,
+        /// What is committed and waits for its execution.
+        committed: Vec<(Sequence, Digest)>,
     },
     /// Make the record durable, then broadcast what it releases, then answer `Input::Durable`.
     Persist {

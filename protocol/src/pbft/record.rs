@@ -58,6 +58,16 @@ impl Record {
             Record::Prepared { certificate, .. } => Some(certificate.pre_prepare.body.0.sequence),
         }
     }
+
+    /// Up to which low watermark the record stays in the log. A NEW-VIEW stays as long as what it proposes: its primary signed
+    /// that, and knows it by this record alone where a crash kept it from accepting its own proposals.
+    pub fn kept_until(&self) -> Sequence {
+        let proposed = match self {
+            Record::NewView { new_view, .. } => new_view.body.pre_prepares.last().map(|last| last.body.0.sequence),
+            _ => None,
+        };
+        proposed.or(self.sequence()).unwrap_or_default()
+    }
 }
 
 /// A block above the low watermark, as a restart finds it in the chain store.

@@ -146,6 +146,13 @@ pub(super) struct Candidate {
     pub asked: u32,
 }
 
+impl Candidate {
+    /// Whether all that it names is here.
+    pub(super) fn is_complete(&self) -> bool {
+        self.view_changes.values().all(Option::is_some)
+    }
+}
+
 impl Pending {
     /// Whether this is a CHECKPOINT of that height or a higher one, whose floor is on its way to the disk.
     pub(super) fn is_checkpoint_from(&self, height: Height) -> bool {

@@ -118,7 +118,7 @@ impl Engine {
             view,
             active: false,
             kept: kept.chain(committed.iter().copied()).collect(),
-            committed: committed.into_iter().map(|(sequence, _)| sequence).collect(),
+            committed: committed.into_iter().collect(),
         });
     }
 

@@ -170,6 +170,21 @@ impl Pool {
         self.ready
     }
 
+    /// What may be proposed in a batch of this time (Unix milliseconds).
+    pub fn ready_at(&mut self, time: UnixMillis) -> Load {
+        self.set_order_time(time);
+        self.ready
+    }
+
+    /// When the next of those may be proposed that are valid for too long as yet, in Unix milliseconds of batch time: claims may
+    /// lie ahead of the window.
+    #[must_use]
+    pub fn next_to_open(&self) -> Option<UnixMillis> {
+        let window = self.config.validity_window;
+        let beyond = (self.order_time.saturating_add(window).saturating_add(1), Slot::MIN);
+        self.expiry.range(beyond..).next().map(|&(valid_until, _)| valid_until - window)
+    }
+
     /// The newest `valid_until` that has passed by the local clock `wall` but not by `block_time`, both in Unix
     /// milliseconds: of what is pending, and of what gossip or a claim brought too late. A primary answers it with a
     /// batch of a later time, so that clients can know that their transactions expired.

@@ -10,7 +10,7 @@ use quorate_crypto::{encode::BoundedVec, hash::Digest, key::SecretKey, signed::V
 
 use super::{
     allowance::{Allowance, cost},
-    bodies::{Bodies, Question},
+    bodies::{Bodies, Key, Question},
     durable::DurableState,
     input::Input,
     message::{PeerMessage, RepairMessage, SyncMessage},
@@ -74,6 +74,9 @@ pub struct Replica {
     pub(super) proposals: Proposals,
     pub(super) sync: Sync,
     pub(super) repair: Repair,
+    /// Batches above the low watermark whose bodies are in the journal, or on their way there. Views that fail one after the other
+    /// propose the same ones again.
+    pub(super) journaled: BTreeSet<Key>,
     /// Final batches in order of height whose bodies are not all here.
     pub(super) executions: VecDeque<Execution>,
     pub(super) connected: BTreeSet<NodeIndex>,
@@ -100,6 +103,7 @@ impl Replica {
         let mut bodies = Bodies::default();
         let mut proposals = Proposals::new(now.monotonic);
         proposals.set_last_time(durable.head_time);
+        let mut journaled = BTreeSet::new();
         for entry in durable.entries.iter().flatten() {
             let Record::Accepted { pre_prepare, content: Some(Content::Batch(batch)), .. } = &entry.record else {
                 continue;
@@ -112,6 +116,9 @@ impl Replica {
             bodies.want((ballot.sequence, ballot.digest), batch, proposer, &pool, now.monotonic);
             for body in &entry.bodies {
                 bodies.supply(body);
+            }
+            if !entry.bodies.is_empty() {
+                journaled.insert((ballot.sequence, ballot.digest));
             }
             proposals.set_last_time(batch.time);
         }
@@ -131,6 +138,7 @@ impl Replica {
             engine,
             pool,
             bodies,
+            journaled,
             proposals,
             repair,
             sync: Sync::default(),
@@ -273,6 +281,7 @@ impl Replica {
                 out.push(Output::Certify { height, certificate, anchor });
             }
             pbft::Output::Trim { low, carry } => {
+                self.journaled = self.journaled.split_off(&(Sequence::from(low).next(), Digest::ZERO));
                 let carry = carry.into_iter().map(|record| JournalEntry { record, bodies: Vec::new() }).collect();
                 out.push(Output::Trim { low, carry });
             }
@@ -288,12 +297,15 @@ impl Replica {
         }
     }
 
-    /// The bodies that a vote vouches for stand beside its record. For an executed batch they are in the store already.
-    fn journal_entry(&self, record: Record) -> JournalEntry {
+    /// The bodies that a vote vouches for stand beside its record. For an executed batch they are in the store already, and for one
+    /// that an earlier view proposed they stand beside the record of then.
+    pub(super) fn journal_entry(&mut self, record: Record) -> JournalEntry {
         let bodies = match &record {
             Record::Accepted { pre_prepare, content: Some(_), .. } => {
-                let ballot = pre_prepare.body.0;
-                self.bodies.complete(&(ballot.sequence, ballot.digest)).unwrap_or_default()
+                let key = (pre_prepare.body.0.sequence, pre_prepare.body.0.digest);
+                let complete = self.bodies.complete(&key).unwrap_or_default();
+                let is_new = !complete.is_empty() && self.journaled.insert(key);
+                if is_new { complete } else { Vec::new() }
             }
             _ => Vec::new(),
         };
@@ -329,12 +341,7 @@ impl Replica {
             SyncMessage::FetchBodies(ids) => self.on_fetch_bodies(from, &ids, out),
             SyncMessage::FetchBatches(wanted) => self.on_fetch_batches(from, &wanted, out),
             SyncMessage::Batch { sequence, content } => self.step(now, pbft::Input::Content { sequence, content }, out),
-            SyncMessage::FetchViewChanges(names) => {
-                for view_change in names.iter().filter_map(|name| self.engine.view_change(name)) {
-                    let message = Arc::new(PeerMessage::Pbft(pbft::Message::ViewChange(view_change)));
-                    out.push(Output::Send { to: from, message });
-                }
-            }
+            SyncMessage::FetchViewChanges(names) => self.on_fetch_view_changes(from, &names, out),
             SyncMessage::Bodies(bodies) => {
                 bodies.iter().for_each(|body| self.supply(body));
                 self.try_execute(out);

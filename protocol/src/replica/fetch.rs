@@ -1,18 +1,23 @@
 //! What a replica answers from memory when a peer asks; the rest is answered from the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use quorate_crypto::encode::BoundedVec;
+use quorate_crypto::{encode::BoundedVec, hash::Digest};
 
 use super::{
     bodies::Key,
     core::{Replica, send},
-    message::{RepairMessage, SyncMessage, frames_of},
+    message::{PeerMessage, RepairMessage, SyncMessage, frames_of},
     output::Output,
 };
 use crate::{
     document::Body,
     id::{NodeIndex, TransactionId},
+    limits::{SYNC_ANSWER_BYTES, VOTE_BYTES_LIMIT},
+    pbft,
     time::Now,
 };
 
@@ -38,6 +43,21 @@ impl Replica {
     }
 
     /// Batches that a new view proposes again, from memory or else from the store.
+    /// VIEW-CHANGEs by their names, each once and as many as one answer may have: whoever lacks more asks again.
+    pub(super) fn on_fetch_view_changes(&self, from: NodeIndex, names: &[Digest], out: &mut Vec<Output>) {
+        let names: BTreeSet<&Digest> = names.iter().collect();
+        let mut bytes = 0;
+        for view_change in names.into_iter().filter_map(|name| self.engine.view_change(name)) {
+            let votes: usize = view_change.body.prepared.iter().map(|certificate| 1 + certificate.prepares.len()).sum();
+            bytes += (1 + votes) * VOTE_BYTES_LIMIT;
+            let message = Arc::new(PeerMessage::Pbft(pbft::Message::ViewChange(view_change)));
+            out.push(Output::Send { to: from, message });
+            if bytes >= SYNC_ANSWER_BYTES {
+                break;
+            }
+        }
+    }
+
     pub(super) fn on_fetch_batches(&self, from: NodeIndex, wanted: &[Key], out: &mut Vec<Output>) {
         for (sequence, digest) in wanted {
             match self.engine.content(*sequence, digest) {

@@ -101,7 +101,8 @@ pub struct ExecutionJob {
 pub struct JournalEntry {
     /// What the engine wants to find again.
     pub record: Record,
-    /// The bodies of an accepted batch, in its order. Empty where its block is in the store already.
+    /// The bodies of an accepted batch, in its order. Empty where its block is in the store already, and where an earlier entry
+    /// about the same batch has them.
     pub bodies: Vec<Body>,
 }
 
@@ -109,5 +110,10 @@ impl JournalEntry {
     /// The sequence that the entry is about; `None` for one that outlives every sequence.
     pub fn sequence(&self) -> Option<Sequence> {
         self.record.sequence()
+    }
+
+    /// Up to which low watermark the entry stays in the journal.
+    pub fn kept_until(&self) -> Sequence {
+        self.record.kept_until()
     }
 }

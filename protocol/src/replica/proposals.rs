@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Waiting {
     pub batch: Batch,
     pub purpose: Purpose,
+    /// Local clock when it came, in Unix milliseconds.
+    pub came: UnixMillis,
 }
 
 /// From so many transactions on, agreement on a batch costs less than what is in it.
@@ -141,13 +143,18 @@ impl Proposals {
         }
     }
 
-    /// Another view: only what is committed stands where it stood. Returns the sequences whose proposals are dead.
-    pub fn enter_view(&mut self, committed: &[Sequence]) -> Vec<Sequence> {
+    /// Another view: only what is committed stands, whether it was proposed here or something else was. Returns the sequences
+    /// whose proposals are dead, and those of the committed batches that did not stand here.
+    pub fn enter_view(&mut self, committed: &BTreeMap<Sequence, Batch>) -> (Vec<Sequence>, Vec<Sequence>) {
         self.waiting.clear();
         self.ready_since = None;
-        let dead: Vec<Sequence> = self.ids.keys().copied().filter(|n| !committed.contains(n)).collect();
+        let stands = |sequence: &Sequence, batch: &Batch| self.ids.get(sequence).is_some_and(|ids| **ids == *batch.ids);
+        let new: Vec<Sequence> = committed.iter().filter(|(n, batch)| !stands(n, batch)).map(|(n, _)| *n).collect();
+        let lives = |sequence: &Sequence| committed.get(sequence).is_some_and(|batch| stands(sequence, batch));
+        let dead: Vec<Sequence> = self.ids.keys().copied().filter(|sequence| !lives(sequence)).collect();
         dead.iter().for_each(|sequence| self.clear(*sequence));
-        dead
+        new.iter().for_each(|sequence| self.place(*sequence, &committed[sequence]));
+        (dead, new)
     }
 
     pub fn next_due(&self) -> Option<Instant> {
@@ -188,10 +195,23 @@ mod tests {
     fn what_another_batch_displaces_stands_nowhere_any_more() {
         let mut proposals = Proposals::new(Instant::ORIGIN);
         proposals.place(Sequence(9), &batch(1));
-        proposals.enter_view(&[Sequence(9)]);
+        proposals.enter_view(&BTreeMap::from([(Sequence(9), batch(1))]));
         proposals.place(Sequence(9), &batch(2));
         assert_eq!(proposals.placed.keys().copied().collect::<Vec<_>>(), batch(2).ids.to_vec());
         proposals.executed(Sequence(9));
         assert!(proposals.placed.is_empty() && proposals.ids.is_empty());
+    }
+
+    /// A liar proposed one batch here, and another one committed there, which a certificate told: in the next view what the lie
+    /// named may stand in any batch, and what is committed in no other.
+    #[test]
+    fn after_a_view_only_what_is_committed_stands_in_its_slot() {
+        let mut proposals = Proposals::new(Instant::ORIGIN);
+        (1..=3).for_each(|name| proposals.place(Sequence(name.into()), &batch(name)));
+        let committed = BTreeMap::from([(Sequence(1), batch(1)), (Sequence(2), batch(9)), (Sequence(7), batch(7))]);
+        let (dead, new) = proposals.enter_view(&committed);
+        assert_eq!((dead, new), (vec![Sequence(2), Sequence(3)], vec![Sequence(2), Sequence(7)]));
+        let placed: BTreeMap<_, _> = committed.iter().map(|(sequence, batch)| (batch.ids[0], *sequence)).collect();
+        assert_eq!(proposals.placed, placed);
     }
 }

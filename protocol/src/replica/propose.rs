@@ -44,7 +44,7 @@ impl Replica {
             // What this view proposes next has no earlier time, or its block would expire what it should not.
             self.proposals.set_last_time(batch.time);
         }
-        self.proposals.waiting.insert(key, Waiting { batch, purpose });
+        self.proposals.waiting.insert(key, Waiting { batch, purpose, came: now.wall });
         self.proposals.note_completed();
         self.judge_waiting(now, out);
     }
@@ -71,18 +71,19 @@ impl Replica {
             // What still is too early sets another; one that has passed would keep the replica awake.
             self.proposals.due = None;
         }
-        let earliest = now.wall.saturating_sub(self.config.parameters.clock_skew_max_ms);
-        let latest = now.wall.saturating_add(self.config.parameters.clock_skew_max_ms).max(self.head_time);
+        let skew_max = self.config.parameters.clock_skew_max_ms;
+        let latest = now.wall.saturating_add(skew_max).max(self.head_time);
         let mut verdicts = Vec::new();
         let mut early: Option<UnixMillis> = None;
-        for (key, Waiting { batch, purpose }) in &self.proposals.waiting {
+        for (key, Waiting { batch, purpose, came }) in &self.proposals.waiting {
             if *purpose == Purpose::Fresh && batch.time > latest {
                 let by = batch.time - latest;
                 early = Some(early.map_or(by, |other| other.min(by)));
             } else if let Some(bodies) = self.bodies.complete(key) {
                 let verdict = match purpose {
-                    // No vote and no blame: if others have too few as well, the view timer decides (3.2).
-                    Purpose::Fresh if batch.time < earliest => Err(TIME_TOO_OLD.to_owned()),
+                    // No vote and no blame: if others have too few as well, the view timer decides (3.2). It is as old as it was
+                    // when it came, or a slow link could keep a batch's bodies away until none is young enough.
+                    Purpose::Fresh if batch.time < came.saturating_sub(skew_max) => Err(TIME_TOO_OLD.to_owned()),
                     Purpose::Fresh => check_bodies(batch, &bodies, &self.config.parameters),
                     Purpose::Again | Purpose::Candidate => Ok(()),
                 };
@@ -125,8 +126,13 @@ impl Replica {
         if sequence == Sequence::from(self.engine.executed()).next() {
             self.proposals.pace.settled(now.monotonic);
         }
-        let ready = self.pool.ready();
+        let ready = self.pool.ready_at(time);
         if ready.count == 0 {
+            if let Some(opens) = self.pool.next_to_open() {
+                // A second at most: a wall clock that jumps is noticed soon.
+                self.proposals
+                    .hasten(now.monotonic + Duration::from_millis(opens.saturating_sub(time).clamp(1, 1_000)));
+            }
             return self.expiry_batch(now, time);
         }
         let full = ready.count >= limits.count_max || ready.bytes >= limits.bytes_max;

@@ -348,6 +348,22 @@ fn a_batch_over_the_count_or_bytes_is_refused() {
     assert!(bench.refusals()[0].contains("bytes"));
 }
 
+/// However long a slow link keeps bodies away, the batch is as old as it was when it came: view timeouts grow for such links, and
+/// this bound does not.
+#[test]
+fn a_batch_is_not_too_old_because_its_bodies_came_late() {
+    let skew = Parameters::default().clock_skew_max_ms;
+    let mut bench = Bench::new(1);
+    let (slow, old) = (fresh(1, 1), fresh(2, 1));
+    bench.propose(1, &batch(WALL - skew, std::slice::from_ref(&slow)));
+    bench.pass(skew + 1_000);
+    bench.supply(0, std::slice::from_ref(&slow));
+    assert_eq!((bench.persisted().len(), bench.refusals().len()), (1, 0));
+    bench.propose(2, &batch(WALL + 999, std::slice::from_ref(&old)));
+    bench.supply(0, &[old]);
+    assert_eq!((bench.persisted().len(), bench.refusals()), (1, vec![TIME_TOO_OLD]));
+}
+
 /// far_future_proposal: it waits, and is voted for when the clock has come near enough.
 #[test]
 fn a_batch_from_the_future_waits() {
@@ -463,6 +479,24 @@ fn the_primary_proposes_at_once_when_idle_and_by_age_when_not() {
     assert_eq!(entry.bodies.len(), 2);
 }
 
+/// A claim may lie ahead of the window by the clock of a primary that is behind: it is proposed as soon as it may be, even where
+/// nothing else happens.
+#[test]
+fn a_claim_ahead_of_the_window_is_proposed_when_the_window_reaches_it() {
+    let window = Parameters::default().validity_window_ms;
+    let mut bench = Bench::new(0);
+    let ahead = [transaction(1, 1, WALL + window + 1_500)];
+    bench.submit(&ahead, Door::Claim(NodeIndex(2)));
+    assert!(bench.persisted().is_empty(), "no backup could vote for it");
+    for _ in 0..3 {
+        let sleeps = bench.replica.next_deadline().unwrap().saturating_since(bench.now.monotonic);
+        assert!((1..=1_000).contains(&sleeps.as_millis()), "it wakes up for it, and sleeps until then: {sleeps:?}");
+        bench.pass(500);
+    }
+    let [entry] = bench.persisted()[..] else { panic!("one batch") };
+    assert_eq!(entry.bodies.iter().map(|body| body.id()).collect::<Vec<_>>(), [ahead[0].id()]);
+}
+
 /// 2.7: an idle net makes no blocks, but a client whose transaction expired must be able to know.
 #[test]
 fn an_expired_transaction_asks_for_one_empty_block() {
@@ -502,6 +536,61 @@ fn bodies_that_are_not_here_are_looked_up_in_the_store() {
         _ => false,
     });
     assert!(served);
+}
+
+/// BM: views that fail one after the other propose the same batches again; the journal has their bodies once, and a restart finds
+/// them all the same.
+#[test]
+fn what_several_views_propose_has_its_bodies_in_the_journal_once() {
+    let mut bench = Bench::new(2);
+    let transactions = [fresh(1, 1), fresh(2, 1)];
+    let ordered = batch(WALL, &transactions);
+    let digest = Content::Batch(ordered.clone()).digest();
+    bench.submit(&transactions, Door::Gossip);
+    bench.propose(1, &ordered);
+    let at = |view: u64| Ballot { epoch: Epoch(0), view: View(view), sequence: Sequence(1), digest };
+    let prepares = [1, 3].map(|i| Signed::sign(pbft::message::Prepare(at(0)), &Digest::ZERO, &key(i)));
+    let certificate = pbft::message::PreparedCertificate {
+        pre_prepare: Signed::sign(PrePrepare(at(0)), &Digest::ZERO, &key(0)),
+        prepares: prepares.to_vec().try_into().unwrap(),
+    };
+    let view_changes = [0, 1, 3].map(|i| {
+        let prepared = vec![certificate.clone()].try_into().unwrap();
+        let body = pbft::message::ViewChange { epoch: Epoch(0), view: View(1), low: None, prepared };
+        Signed::sign(body, &Digest::ZERO, &key(i))
+    });
+    let mut names = view_changes.each_ref().map(pbft::message::view_change_name).to_vec();
+    names.sort_unstable();
+    let new_view = pbft::message::NewView {
+        epoch: Epoch(0),
+        view: View(1),
+        view_changes: names.try_into().unwrap(),
+        pre_prepares: vec![Signed::sign(PrePrepare(at(1)), &Digest::ZERO, &key(1))].try_into().unwrap(),
+    };
+    for signed in view_changes {
+        bench.hear(1, PeerMessage::Pbft(Message::ViewChange(signed)));
+    }
+    bench.hear(1, PeerMessage::Pbft(Message::NewView(Signed::sign(new_view, &Digest::ZERO, &key(1)))));
+    let entries: Vec<JournalEntry> = bench.persisted().into_iter().cloned().collect();
+    let accepted = entries.iter().filter(|entry| matches!(entry.record, Record::Accepted { content: Some(_), .. }));
+    assert_eq!(accepted.map(|entry| entry.bodies.len()).collect::<Vec<_>>(), [2, 0]);
+    let durable = DurableState {
+        entries: Some(entries),
+        low: Height(0),
+        proven: None,
+        executed: Height(0),
+        head_time: 0,
+        blocks: Vec::new(),
+        executed_ids: ExecutedIds::default(),
+    };
+    let mut restarted = Replica::recover(bench.replica.config.clone(), key(2), durable, bench.now);
+    assert!(restarted.bodies.complete(&(Sequence(1), digest)).is_some());
+    let record = Record::Accepted {
+        pre_prepare: Signed::sign(PrePrepare(at(5)), &Digest::ZERO, &key(1)),
+        content: Some(Content::Batch(ordered)),
+        prepare: None,
+    };
+    assert!(restarted.journal_entry(record).bodies.is_empty(), "it knows what its journal has");
 }
 
 /// A restarted primary knows what it had proposed: nothing of it is proposed a second time.
@@ -565,6 +654,46 @@ fn a_replayed_status_of_another_is_ignored() {
     assert_eq!(answers(&bench), 0);
     bench.hear(3, signed);
     assert!(answers(&bench) > 0);
+}
+
+/// BM: a question that names one VIEW-CHANGE many times is answered with it once, and whoever names many large ones gets as many
+/// as an answer may have.
+#[test]
+fn view_changes_are_answered_once_each_and_within_the_bytes_of_an_answer() {
+    let mut bench = Bench::new(1);
+    let large = |signer: u8| {
+        let ballot = |n: u64| Ballot { epoch: Epoch(0), view: View(0), sequence: Sequence(n), digest: Digest::ZERO };
+        let certificate = |n: u64| pbft::message::PreparedCertificate {
+            pre_prepare: Signed::sign(PrePrepare(ballot(n)), &Digest::ZERO, &key(0)),
+            prepares: [2, 3]
+                .map(|i| Signed::sign(pbft::message::Prepare(ballot(n)), &Digest::ZERO, &key(i)))
+                .to_vec()
+                .try_into()
+                .unwrap(),
+        };
+        let prepared: Vec<_> = (1..=128).map(certificate).collect();
+        let body = pbft::message::ViewChange {
+            epoch: Epoch(0),
+            view: View(9),
+            low: None,
+            prepared: prepared.try_into().unwrap(),
+        };
+        Signed::sign(body, &Digest::ZERO, &key(signer))
+    };
+    let names = [2, 3].map(|signer| {
+        let view_change = large(signer);
+        let name = pbft::message::view_change_name(&view_change);
+        bench.hear(signer, PeerMessage::Pbft(Message::ViewChange(view_change)));
+        name
+    });
+    bench.out.clear();
+    let asked: Vec<Digest> = names.iter().copied().cycle().take(31).collect();
+    bench.hear(3, PeerMessage::Sync(SyncMessage::FetchViewChanges(asked.try_into().unwrap())));
+    let sent = |output: &Output| match output {
+        Output::Send { to: NodeIndex(3), message } => matches!(&**message, PeerMessage::Pbft(Message::ViewChange(_))),
+        _ => false,
+    };
+    assert_eq!(bench.out.iter().filter(|output| sent(output)).count(), 2);
 }
 
 /// BM: questions cost the asker next to nothing, so their number is bounded.

@@ -1,6 +1,6 @@
 //! What a replica does about the primary: what it demands of it, and what changes with another view (PROTOCOL 5.5, 5.6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_crypto::encode::BoundedVec;
 
@@ -12,9 +12,9 @@ use super::{
     output::Output,
 };
 use crate::{
-    document::Outcome,
+    document::{Batch, Outcome},
     id::Sequence,
-    limits::CLAIMS_MAX,
+    limits::{CLAIMS_MAX, CLAIMS_PART},
     pbft::{self, Record, message::Content},
     pool::{ExecutedBlock, Unfair, ViewStart},
     time::Now,
@@ -22,15 +22,20 @@ use crate::{
 
 impl Replica {
     /// Another view: what was proposed and is not committed is dead, and its transactions return to the pool.
-    pub(super) fn on_entered(&mut self, now: Now, active: bool, kept: &[Key], committed: &[Sequence]) {
+    pub(super) fn on_entered(&mut self, now: Now, active: bool, kept: &[Key], committed: &[Key]) {
         if active {
             self.claims_at = now.monotonic;
             return self.begin_view(now);
         }
         self.pool.leave_view();
-        for sequence in self.proposals.enter_view(committed) {
-            self.pool.unmark(now, sequence);
-        }
+        let content = |(sequence, digest): &Key| match self.engine.content(*sequence, digest) {
+            Some(Content::Batch(batch)) => Some((*sequence, batch)),
+            Some(Content::Null) | None => None,
+        };
+        let committed: BTreeMap<Sequence, Batch> = committed.iter().filter_map(content).collect();
+        let (dead, new) = self.proposals.enter_view(&committed);
+        dead.into_iter().for_each(|sequence| self.pool.unmark(now, sequence));
+        new.into_iter().for_each(|sequence| self.pool.mark(sequence, &committed[&sequence].ids));
         self.proposals.note_ready(now.monotonic, self.pool.ready().count);
         let executing = self.executions.iter().map(|next| (Sequence::from(next.height), next.content.digest()));
         let kept: BTreeSet<Key> = kept.iter().copied().chain(executing).collect();
@@ -122,8 +127,8 @@ impl Replica {
         }
         let status = self.engine.status();
         let due = self.pool.claims_due(now, (status.epoch, status.view), CLAIMS_MAX);
-        if let (false, Ok(claims)) = (due.is_empty(), BoundedVec::try_from(due)) {
-            send(primary, SyncMessage::Claims(claims), out);
+        for part in due.chunks(CLAIMS_PART) {
+            send(primary, SyncMessage::Claims(BoundedVec::try_from(part.to_vec()).unwrap_or_default()), out);
         }
     }
 }

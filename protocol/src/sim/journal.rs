@@ -66,7 +66,7 @@ impl Journal {
     /// that stay.
     pub fn trim(&mut self, low: Height, carry: Vec<JournalEntry>) {
         let Some(records) = &mut self.records else { return };
-        let stays = |kept: &Kept| kept.entry.sequence().is_some_and(|sequence| Height::from(sequence) > low);
+        let stays = |kept: &Kept| Height::from(kept.entry.kept_until()) > low;
         let kept: Vec<Kept> = records.drain(..).filter(stays).collect();
         let carried = carry.into_iter().map(|entry| Kept { entry, is_good: true, is_copy_good: true });
         *records = kept.into_iter().chain(carried).collect();

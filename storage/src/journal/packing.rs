@@ -58,10 +58,8 @@ pub fn frames<J: Payload>(entries: &[J], options: Options) -> Result<Vec<Frame>,
         }
         frame.bytes.extend_from_slice(&bytes);
         frame.count += 1;
-        match entry.sequence() {
-            Some(sequence) => frame.highest = frame.highest.max(sequence),
-            None => frame.unbound += 1,
-        }
+        frame.highest = frame.highest.max(entry.kept_until());
+        frame.unbound += u32::from(entry.sequence().is_none());
     }
     if frame.count > 0 {
         packed.push(frame);

@@ -223,6 +223,7 @@ fn a_new_view_that_came_before_its_view_changes_opens_the_view_when_they_have_co
     assert_eq!(view_of(&node), (1, true));
 }
 
+/// One that cannot be judged keeps its primary's place while it has its turn; STATUS brings the other again.
 #[test]
 fn of_the_new_views_of_one_primary_the_highest_is_judged_in_whatever_order_they_come() {
     let lost = [0, 1, 3].map(|signer| view_change(signer, 1, vec![super::view_change::prepared(2, 0, 1, null())]));
@@ -233,6 +234,7 @@ fn of_the_new_views_of_one_primary_the_highest_is_judged_in_whatever_order_they_
         let mut node = Node::new(4, 2);
         new_views.into_iter().for_each(|new_view| node.hear(new_view.clone()));
         named.iter().for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
+        new_views.into_iter().for_each(|new_view| node.hear(new_view.clone()));
         assert_eq!(view_of(&node), (5, true));
     }
 }
@@ -254,6 +256,20 @@ fn of_new_views_that_wait_for_their_view_changes_a_second_one_is_evidence_and_th
     assert_eq!(conflicts(&node), 1, "another one of the same view");
     node.hear(new_view(1, 5, &others, 1, &[]));
     assert_eq!(conflicts(&node), 1, "one of a later view");
+}
+
+/// 7.1: a primary that crashed before it accepted its own proposals knows them by its NEW-VIEW alone. Were that gone while they
+/// are above the watermark, a relayed copy of one would look like the vote of a twin, and halt it.
+#[test]
+fn a_new_view_stays_in_the_log_as_long_as_what_it_proposes() {
+    let named = [0, 2, 3].map(|signer| view_change(signer, 1, vec![prepared(1, 0, 2, digest(2))]));
+    let Message::NewView(signed) = new_view(1, 1, &named, 1, &[null(), digest(2)]) else { panic!("a NEW-VIEW") };
+    let record = Record::NewView { new_view: signed, view_changes: named.to_vec() };
+    assert_eq!((record.kept_until(), record.sequence()), (Sequence(2), None));
+    assert_eq!(Record::Floor(Height(9)).kept_until(), Sequence(0));
+    let pre_prepare = sign(0, PrePrepare(ballot_in(0, 5, digest(5))));
+    let accepted = Record::Accepted { pre_prepare, content: None, prepare: None };
+    assert_eq!((accepted.kept_until(), accepted.sequence()), (Sequence(5), Some(Sequence(5))));
 }
 
 /// What is already here of later views is what makes a replica join them: opening a view forgets no more than what led to it.

@@ -549,6 +549,46 @@ fn a_bad_new_view_masks_no_good_one() {
     assert_eq!(view_of(&node), (1, true));
 }
 
+/// 4.1, 5.3: a liar names what nobody has, to one backup alone, and opens its view with the others. That backup is not kept out
+/// of the view by it: neither where it holds what the true NEW-VIEW names, nor where it has to ask for it.
+#[test]
+fn a_new_view_that_names_what_nobody_has_masks_not_the_true_one() {
+    let named = [0, 1, 3].map(|signer| view_change(signer, 1, Vec::new()));
+    for (view, nobodys) in [(1, 1), (5, 5), (1, 5)] {
+        let unknown = [0, 1, 3].map(|signer| view_change(signer, nobodys, vec![prepared(2, 0, 1, batch(9).digest())]));
+        let lie = || new_view(1, nobodys, &unknown, 1, &[batch(9).digest()]);
+        let truth = || {
+            let named = [0, 1, 3].map(|signer| view_change(signer, view, Vec::new()));
+            new_view(1, view, &named, 1, &[])
+        };
+        let mut knows = Node::new(4, 2);
+        knows.hear(lie());
+        for signer in [0, 1, 3] {
+            knows.hear(Message::ViewChange(view_change(signer, view, Vec::new())));
+        }
+        knows.hear(truth());
+        assert_eq!(view_of(&knows), (view, true), "it holds what the true one names");
+        let mut asks = Node::new(4, 2);
+        asks.hear(lie());
+        for _ in 0..20 {
+            asks.pass(Duration::from_millis(500));
+            asks.hear(truth());
+        }
+        let name = view_change_name(&view_change(0, view, Vec::new()));
+        let asked = |o: &Output| matches!(o, Output::FetchViewChanges { names, .. } if names.contains(&name));
+        assert!(asks.out.iter().any(asked), "others are asked for what the true one names");
+        for signer in [0, 1, 3] {
+            asks.hear(Message::ViewChange(view_change(signer, view, Vec::new())));
+        }
+        assert_eq!(view_of(&asks), (view, true));
+    }
+    let mut node = Node::new(4, 2);
+    node.hear(new_view(1, 1, &named, 1, &[]));
+    node.hear(new_view(1, 5, &[0, 1, 3].map(|signer| view_change(signer, 5, Vec::new())), 1, &[]));
+    named.iter().for_each(|signed| node.hear(Message::ViewChange(signed.clone())));
+    assert_eq!(view_of(&node), (1, true), "the first one has its turn");
+}
+
 /// 5.4, 5.7: of one key the first VIEW-CHANGE of a view is kept; a NEW-VIEW may have got the other, which is evidence and no
 /// reason to refuse.
 #[test]
