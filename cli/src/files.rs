@@ -69,6 +69,14 @@ fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// Makes the name of a new file durable.
+///
+/// # Errors
+/// What the system says.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(parent(path))?.sync_all()
+}
+
 /// Writes a file that only its owner can read: to a new name first, synced, then renamed, so that a crash leaves the
 /// old or the new contents.
 ///

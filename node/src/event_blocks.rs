@@ -35,7 +35,7 @@ pub struct EventBlock {
 pub struct EventBlocks {
     store: Arc<dyn Store>,
     recent: Mutex<VecDeque<Arc<EventBlock>>>,
-    readers: Semaphore,
+    readers: Arc<Semaphore>,
 }
 
 impl EventBlock {
@@ -89,7 +89,7 @@ impl EventBlock {
 impl EventBlocks {
     /// Events of the chain in `store`.
     pub fn new(store: Arc<dyn Store>) -> EventBlocks {
-        EventBlocks { store, recent: Mutex::default(), readers: Semaphore::new(READERS_MAX) }
+        EventBlocks { store, recent: Mutex::default(), readers: Arc::new(Semaphore::new(READERS_MAX)) }
     }
 
     /// The block of a height, which must be in the store.
@@ -100,14 +100,18 @@ impl EventBlocks {
         if let Some(known) = self.known(height) {
             return Ok(known);
         }
-        let _reader = self.readers.acquire().await;
+        let reader = Arc::clone(&self.readers).acquire_owned().await;
         // While this one waited another may have read it.
         if let Some(known) = self.known(height) {
             return Ok(known);
         }
         let store = Arc::clone(&self.store);
         // Off the threads that carry the network.
-        let read = tokio::task::spawn_blocking(move || read(store.as_ref(), height));
+        let read = tokio::task::spawn_blocking(move || {
+            // It reads to its end even where the client has gone, and counts until then.
+            let _reader = reader;
+            read(store.as_ref(), height)
+        });
         let block = read.await.map_err(|error| StoreError::corrupt("blocks", error.to_string()))??;
         let mut recent = self.lock();
         if recent.len() >= BLOCKS_MAX {

@@ -236,7 +236,7 @@ mod tests {
         };
         let one = verified(1);
         let inbox = Inbox::default();
-        let mut post = |count: usize, door: Door| inbox.post_transactions(vec![one.clone(); count], door);
+        let post = |count: usize, door: Door| inbox.post_transactions(vec![one.clone(); count], door);
         assert_eq!(post(TRANSACTIONS_MAX, Door::Gossip), Ok(()));
         assert_eq!(post(1, Door::Client), Err(Full));
         assert_eq!(post(CLAIMS_WAITING_MAX, Door::Claim(NodeIndex(1))), Ok(()));

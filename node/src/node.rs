@@ -261,7 +261,7 @@ impl Shared {
             event_blocks: EventBlocks::new(Arc::clone(&opened.store)),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
             event_streams_max: limits.event_streams_max,
-            page_readers: Semaphore::new(PAGE_READERS_MAX),
+            page_readers: Arc::new(Semaphore::new(PAGE_READERS_MAX)),
             clock: self.clock,
             addresses: addresses.collect(),
             access,

@@ -15,6 +15,7 @@ use quorate_protocol::document::SignedTransaction;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
+use crate::files;
 
 /// The version of the form that is read and written.
 const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     standings: BTreeMap<Digest, Standing>,
+    /// Why nothing more is written: after a failed write nobody knows how much of a line the file has, and a line behind a half one
+    /// would make both unreadable. The next run cuts it off.
+    stopped: Option<Failure>,
 }
 
 impl Journal {
@@ -70,12 +74,13 @@ impl Journal {
             }
             Err(TryLockError::Error(error)) => return Err(cannot(path, &error.to_string())),
         }
-        let mut journal = Journal { path: path.to_owned(), file, standings: BTreeMap::new() };
+        let mut journal = Journal { path: path.to_owned(), file, standings: BTreeMap::new(), stopped: None };
         let lines = journal.read()?;
         journal.replay(&lines, chain_id)?;
         if lines.is_empty() {
             journal.append(&Record::Batch { version: VERSION, chain_id })?;
             journal.sync()?;
+            files::sync_folder_of(path).map_err(|error| cannot(path, &error.to_string()))?;
         }
         Ok(journal)
     }
@@ -155,11 +160,20 @@ impl Journal {
     fn append(&mut self, record: &Record) -> Result<(), Failure> {
         let mut line = serde_json::to_vec(record).map_err(|error| cannot(&self.path, &error.to_string()))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(|error| cannot(&self.path, &error.to_string()))
+        if let Some(failure) = &self.stopped {
+            return Err(failure.clone());
+        }
+        let written = self.file.write_all(&line);
+        self.stop_on_failure(written)
     }
 
-    fn sync(&self) -> Result<(), Failure> {
-        self.file.sync_data().map_err(|error| cannot(&self.path, &error.to_string()))
+    fn sync(&mut self) -> Result<(), Failure> {
+        let synced = self.file.sync_data();
+        self.stop_on_failure(synced)
+    }
+
+    fn stop_on_failure(&mut self, result: std::io::Result<()>) -> Result<(), Failure> {
+        result.map_err(|error| self.stopped.insert(cannot(&self.path, &error.to_string())).clone())
     }
 
     fn damaged(&self, line: usize, reason: &str) -> Failure {
@@ -246,5 +260,22 @@ mod tests {
         fs::write(&path, bad).unwrap();
         let failure = Journal::open(&path, Digest::ZERO).unwrap_err();
         assert!(failure.exit == Exit::Config && failure.message.contains("line 2"), "{failure:?}");
+    }
+
+    /// A full disk takes half a line. When there is space again, a whole line behind it would make both unreadable, and with them
+    /// the record of what was sent.
+    #[test]
+    fn after_a_failed_write_nothing_more_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let item = sha256(b"1");
+        let mut journal = Journal::open(&path, Digest::ZERO).unwrap();
+        let good = std::mem::replace(&mut journal.file, File::open(&path).unwrap());
+        assert!(journal.sign(item, &signed(1)).is_err(), "that handle only reads");
+        journal.file = good;
+        assert!(journal.sign(item, &signed(1)).is_err(), "the next write might stand behind half a line");
+        assert!(journal.standing(&item).is_none());
+        drop(journal);
+        Journal::open(&path, Digest::ZERO).unwrap().sign(item, &signed(1)).unwrap();
     }
 }

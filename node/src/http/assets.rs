@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use quorate_crypto::encode::decode;
 use quorate_protocol::api::Code;
 use quorate_protocol::api::http::AssetResponse;
@@ -12,11 +12,12 @@ use quorate_protocol::document::{AssetCode, AssetState, StateKey};
 use quorate_protocol::store::StoreError;
 
 use super::context::Api;
+use super::path::Part;
 use super::problem::Refusal;
 use super::status::head;
 
 /// `GET /v1/assets/{code}`
-pub async fn asset(State(api): State<Arc<Api>>, Path(code): Path<String>) -> Result<Json<AssetResponse>, Refusal> {
+pub async fn asset(State(api): State<Arc<Api>>, Part(code): Part) -> Result<Json<AssetResponse>, Refusal> {
     let asset: AssetCode =
         code.parse().map_err(|error| Refusal::new(Code::BadRequest, format!("the asset's code: {error}")))?;
     // The state is that of the head: read again when a block came in between.

@@ -73,7 +73,7 @@ pub struct Api {
     /// How many there may be.
     pub event_streams_max: usize,
     /// Lists of blocks that may still be read at once.
-    pub page_readers: Semaphore,
+    pub page_readers: Arc<Semaphore>,
     /// This node's clock.
     pub clock: Clock,
     /// Where the other validators are configured to be.

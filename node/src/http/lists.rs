@@ -61,9 +61,13 @@ fn page(start: u64, head: u64, limit: usize, order: Order) -> Vec<u64> {
 
 /// Reads blocks one after the other, off the threads that carry the network.
 async fn read(api: &Api, heights: Vec<u64>) -> Result<Vec<BlockSummary>, Refusal> {
-    let _reader = api.page_readers.acquire().await;
+    let reader = Arc::clone(&api.page_readers).acquire_owned().await;
     let store = Arc::clone(&api.store);
-    let summaries = move || heights.into_iter().map(|height| summary(store.as_ref(), Height(height))).collect();
+    let summaries = move || {
+        // It reads to its end even where the client has gone, and counts until then.
+        let _reader = reader;
+        heights.into_iter().map(|height| summary(store.as_ref(), Height(height))).collect()
+    };
     let read: Result<Vec<BlockSummary>, StoreError> = tokio::task::spawn_blocking(summaries)
         .await
         .map_err(|error| Refusal::new(Code::Internal, format!("reading blocks: {error}")))?;

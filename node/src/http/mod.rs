@@ -25,6 +25,7 @@ mod lists;
 mod load;
 mod metrics;
 mod openapi;
+mod path;
 mod problem;
 mod reads;
 mod router;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use quorate_crypto::encode::decode;
@@ -23,6 +23,7 @@ use quorate_protocol::store::StoreError;
 use tokio::sync::oneshot;
 
 use super::context::Api;
+use super::path::Part;
 use super::problem::Refusal;
 use super::status::head;
 use crate::inbox::Question;
@@ -42,10 +43,7 @@ pub async fn evidence(State(api): State<Arc<Api>>) -> Result<Json<EvidenceRespon
 }
 
 /// `GET /v1/transactions/{id}`
-pub async fn transaction(
-    State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
-) -> Result<Json<TransactionResponse>, Refusal> {
+pub async fn transaction(State(api): State<Arc<Api>>, Part(id): Part) -> Result<Json<TransactionResponse>, Refusal> {
     let id = parse(&id, "transaction id")?;
     if let Some(executed) = executed(&api, id)? {
         return Ok(Json(executed));
@@ -62,7 +60,7 @@ pub async fn transaction(
 }
 
 /// `GET /v1/transactions/{id}/receipt`
-pub async fn receipt(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<Receipt>, Refusal> {
+pub async fn receipt(State(api): State<Arc<Api>>, Part(id): Part) -> Result<Json<Receipt>, Refusal> {
     let id = parse(&id, "transaction id")?;
     match executed(&api, id)? {
         Some(TransactionResponse { receipt: Some(receipt), .. }) => Ok(Json(receipt)),
@@ -91,7 +89,7 @@ fn unknown(id: TransactionId) -> Refusal {
 }
 
 /// `GET /v1/accounts/{id}`
-pub async fn account(State(api): State<Arc<Api>>, Path(id): Path<String>) -> Result<Json<AccountResponse>, Refusal> {
+pub async fn account(State(api): State<Arc<Api>>, Part(id): Part) -> Result<Json<AccountResponse>, Refusal> {
     let account: PublicKey = parse(&id, "account")?;
     // The state is that of the head: read again when a block came in between.
     let mut before = head(&api)?;
@@ -133,7 +131,7 @@ fn balance(api: &Api, asset: AssetCode, minor: u128) -> Result<BalanceView, Stor
 }
 
 /// `GET /v1/blocks/{height|hash|latest}`
-pub async fn block(State(api): State<Arc<Api>>, Path(name): Path<String>) -> Result<Json<BlockResponse>, Refusal> {
+pub async fn block(State(api): State<Arc<Api>>, Part(name): Part) -> Result<Json<BlockResponse>, Refusal> {
     let height = height_named(&api, &name)?;
     let missing = || Refusal::new(Code::NotFound, format!("this node has no block {name}"));
     let block = api.store.block(height.ok_or_else(missing)?)?.ok_or_else(missing)?;

@@ -141,7 +141,7 @@ fn malformed_requests_are_problems() {
     let path = "/v1/transactions";
     let large = vec![b' '; 1024 * 1024 + 1];
     let cut = &encode(&vec![chain.transfer(1, 1)])[..40];
-    let requests: [(&str, &str, &str, &[u8], Code); 14] = [
+    let requests: [(&str, &str, &str, &[u8], Code); 15] = [
         ("POST", path, json, b"{\"transaction\": ", Code::Malformed),
         ("POST", path, json, b"{\"transaction\": \"00ff\"}", Code::Malformed),
         ("POST", path, json, b"{\"transaction\": \"zz\"}", Code::Malformed),
@@ -154,6 +154,7 @@ fn malformed_requests_are_problems() {
         ("POST", "/v1/transactions?wait=forever", json, b"{}", Code::BadRequest),
         ("POST", "/v1/transactions?timeout=60001", json, b"{}", Code::BadRequest),
         ("GET", "/v1/transactions/xyz", json, b"", Code::BadRequest),
+        ("GET", "/v1/accounts/%FF", json, b"", Code::BadRequest),
         ("GET", "/v1/nothing", json, b"", Code::NotFound),
         ("DELETE", "/v1/status", json, b"", Code::MethodNotAllowed),
     ];
