@@ -68,6 +68,11 @@
 //! - NEW-VIEW names its VIEW-CHANGEs by a digest, and they travel by themselves; P and O hold digests only.
 //! - Of the VIEW-CHANGEs above its own view a replica joins the (f + 1)-th highest, the highest view that a correct replica
 //!   is sure to have reached: whoever was away is where the others are after one step.
+//! - q COMMITs with their batch are taken within the window only (the rule 4.2 says: for any height above). What is above it comes
+//!   again when the window has moved, and as blocks.
+//! - A NEW-VIEW that names what is not here keeps its primary's one place for as long as it takes to ask everybody; another one of
+//!   that primary that can be judged is judged at once, and any other comes in afterwards.
+//! - Bodies are asked of the proposer and then of everybody in turn, whether they voted or not.
 //! - A replica that lacks the blocks below min-s votes above it all the same, and delays only their execution.
 //! - The time-out of a view runs while something is pending and nothing useful is executed; the pool accuses besides
 //!   (`pool`), so that neither empty batches nor starving one client keeps a primary in office.
@@ -95,8 +100,8 @@
 //! of the higher one, or f + 1 VIEW-CHANGEs to join. So they meet in one view, or wait for the NEW-VIEW of one. There the
 //! timer starts when a quorum has left, hence for all within a delay of each other, and it doubles up to its maximum, so
 //! that at last they are together for long enough. Among f + 1 views in a row one has a correct primary. It can get q
-//! VIEW-CHANGEs, those of the correct replicas, and every batch in them, since each prepared certificate was signed by f + 1
-//! correct replicas that hold it. What it proposes, every correct replica can check, fetch and vote for. Nothing
+//! VIEW-CHANGEs, those of the correct replicas, and every batch in them: a correct replica keeps what it says that it prepared, and
+//! gives it to whoever asks. What it proposes, every correct replica can check, fetch and vote for. Nothing
 //! depends on a message that is sent once: votes, certificates, VIEW-CHANGEs and NEW-VIEWs all come again by STATUS.
 
 mod catch_up;
