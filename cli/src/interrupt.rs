@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use quorate_protocol::api::code::KnownOutcome;
 use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
 use quorate_protocol::id::TransactionId;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -73,6 +74,7 @@ fn failure(stage: &Stage, invocation: &str) -> Failure {
             format!("interrupted: {id} was sent, or may have been; its outcome is not known yet"),
             format!("{invocation} tx wait {id}"),
         )
+        .with_outcome(KnownOutcome::Unknown)
         .with_data(TransactionResponse::new(*id, TransactionStatus::Unknown)),
         Stage::Batch { done, of } => failure(
             format!("interrupted: {done} of {of} have a certain outcome; some of the others may have been sent"),

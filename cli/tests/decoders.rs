@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use decoding::{edited, edits, endless};
 use proptest::prelude::*;
 use quorate_cli::client::access::Access;
+use quorate_cli::client::heights::Heights;
 use quorate_cli::client::journal::Journal;
 use quorate_cli::client::outbox::Outbox;
 use quorate_cli::exit::{Exit, Failure};
@@ -22,6 +23,7 @@ use quorate_crypto::key::SecretKey;
 use quorate_crypto::keystore::{Cost, seal};
 use quorate_crypto::{Digest, sha256};
 use quorate_protocol::document::{SignedTransaction, Transaction};
+use quorate_protocol::id::Height;
 
 const GENESIS: &[u8] = include_bytes!("../../protocol/tests/golden/genesis.json");
 
@@ -116,6 +118,13 @@ fn kinds() -> &'static [Kind] {
                 sample: outbox,
             },
             kind("pay.journal", |path| Journal::open(path, chain()).map(drop), journal),
+            kind(
+                "heights.json",
+                |path| Heights::new(path.to_owned()).of(&chain()).map(drop),
+                written("heights.json", |path| {
+                    Heights::new(path.to_owned()).remember(&chain(), Height(7)).unwrap();
+                }),
+            ),
             kind("token", |path| Access::load(Some(path), None).map(drop), b"c2VjcmV0LXRva2Vu\n".to_vec()),
             kind("authority.pem", |path| Access::load(None, Some(path)).map(drop), {
                 include_bytes!("fixtures/authority.pem").to_vec()

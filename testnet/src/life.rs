@@ -15,7 +15,7 @@ use quorate_cli::manifest::Manifest;
 use quorate_cli::output::progress::Progress;
 use quorate_cli::{genesis, key_file, receipt};
 use quorate_protocol::document::{AssetCode, Genesis, Operation};
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::id::{Height, TransactionId};
 
 use crate::directory::Directory;
 use crate::home::ASSET;
@@ -82,7 +82,8 @@ fn commit(
     let draft = Draft { operations: vec![transfer], memo: "the testnet lives".to_owned(), valid_for: VALID_FOR };
     let key = key_file::read(&account.key_file)?;
     let outbox = Outbox::new(directory.path().join("outbox"));
-    let outcome = send((nodes, genesis), (&key, &draft), &outbox, deadline, |_| (), &mut Progress::silent());
+    let kept = (&outbox, Height::ZERO);
+    let outcome = send((nodes, genesis), (&key, &draft), kept, deadline, |_| (), &mut Progress::silent());
     outcome.map(|response| response.id).map_err(|failure| {
         let message = format!("the nodes run, but the chain commits nothing: {}", failure.message);
         Failure::new(Exit::Internal, "no_commit", message, "see the nodes' logs, DIR/v*/node.log")

@@ -16,14 +16,13 @@ use quorate_cli::client::http::Node;
 use quorate_cli::clock;
 use quorate_crypto::encode::encode;
 use quorate_protocol::document::{AssetCode, Operation, SignedTransaction, Transaction};
-use quorate_storage::rocks::{RocksStore, StoreOptions};
 use quorate_testnet::load::{Clients as LoadClients, Shape};
 use quorate_testnet::usage::Usage;
 use serde_json::Value;
 
 use common::clients::Clients;
 use common::judge::{Judged, judge};
-use common::{Net, Run};
+use common::{Net, Run, damage};
 
 /// After this the chain is stuck: more than the longest view timeout.
 const STUCK: Duration = Duration::from_secs(60);
@@ -437,19 +436,9 @@ fn torn_vote_log_tail() {
 fn corrupted_middle() {
     let scenario = Scenario::start();
     let backup = scenario.backup();
-    let (chain, store) = (scenario.home(&backup).join("data/chain"), scenario.home(&backup).join("data/chain/db"));
     scenario.wait_commits();
     scenario.testnet(&["kill", &backup]);
-    // Opening once moves what is only in the log into sorted files.
-    drop(RocksStore::open(&chain, StoreOptions::default()).expect("a store"));
-    let tables = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path());
-    let tables: Vec<PathBuf> = tables.filter(|path| path.extension().is_some_and(|found| found == "sst")).collect();
-    assert!(!tables.is_empty());
-    for table in tables {
-        let mut bytes = fs::read(&table).unwrap();
-        bytes[20] ^= 4;
-        fs::write(&table, bytes).unwrap();
-    }
+    damage(&scenario.home(&backup));
     scenario.testnet(&["start", &backup]);
     assert!(scenario.home(&backup).join("data/chain.aside").exists(), "the damage is kept for whoever looks at it");
     // Everything again, from the others; the judgement compares each block.

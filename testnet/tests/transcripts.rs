@@ -10,14 +10,24 @@ use std::process::{Command, Stdio};
 
 use common::{Net, program, run};
 
-fn transcript(name: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(name);
-    let kept = fs::read_to_string(&path).unwrap();
+fn started() -> Net {
     let net = Net::new();
     net.testnet(&["up", "--detach"]).ok();
+    net
+}
+
+/// Where the user works and lives, with a passphrase in a file.
+fn workplace() -> tempfile::TempDir {
     let work = tempfile::tempdir().unwrap();
     fs::write(work.path().join("pass.txt"), "correct horse battery\n").unwrap();
     run(Command::new("chmod").arg("600").arg(work.path().join("pass.txt"))).ok();
+    work
+}
+
+fn transcript(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts").join(name);
+    let kept = fs::read_to_string(&path).unwrap();
+    let (net, work) = (started(), workplace());
     let played: String = kept
         .lines()
         .filter(|line| line.is_empty() || line.starts_with(['#', '$']))
@@ -37,7 +47,7 @@ fn transcript(name: &str) {
     assert_eq!(kept.lines().count(), played.lines().count(), "{name}: {played}");
 }
 
-/// Runs one line as a shell would: words, single quotes, `< FILE`, `> FILE`.
+/// Runs one line as a shell would: words, quotes, `< FILE`, `> FILE`.
 fn play(line: &str, dir: &Path, work: &Path) -> String {
     let line = line.replace("DIR", dir.to_str().unwrap());
     let mut words = words(&line);
@@ -77,11 +87,12 @@ fn play(line: &str, dir: &Path, work: &Path) -> String {
 }
 
 fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for character in line.chars() {
         match character {
-            '\'' => quoted = !quoted,
-            ' ' if !quoted => words.push(std::mem::take(&mut word)),
+            '\'' | '"' if quote.is_none() => quote = Some(character),
+            _ if quote == Some(character) => quote = None,
+            ' ' if quote.is_none() => words.push(std::mem::take(&mut word)),
             other => word.push(other),
         }
     }
@@ -130,6 +141,20 @@ fn time(text: &str) -> Option<&str> {
     let candidate = text.get(..form.len())?;
     let digit = |(shown, form): (char, char)| if form == '0' { shown.is_ascii_digit() } else { shown == form };
     candidate.chars().zip(form.chars()).all(digit).then(|| &text[form.len()..])
+}
+
+/// Every command of the guide, in its order, in one session that each time goes as it says.
+#[test]
+fn the_guide_of_the_command_line_does_what_it_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/command-line.md");
+    let guide = fs::read_to_string(path).unwrap();
+    let commands: Vec<&str> = guide.lines().filter_map(|line| line.strip_prefix("    ")).map(str::trim).collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    let (net, work) = (started(), workplace());
+    for command in commands {
+        let played = play(command, net.path(), work.path());
+        assert!(!played.lines().any(|line| line.starts_with("? ")), "{command}\n{played}");
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use super::reading::Reading;
+
 /// Show an account's balances and roles.
 #[derive(Clone, Debug, Args)]
 #[command(
@@ -11,4 +13,7 @@ pub struct Account {
     /// A name of the testnet or of your keystore, or an address (64 hex digits)
     #[arg(value_name = "NAME|ADDRESS")]
     pub account: String,
+    /// How far the node has to be.
+    #[command(flatten)]
+    pub reading: Reading,
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::reading::Reading;
 use super::signing::Signing;
 
 /// Create, mint, burn and show assets.
@@ -25,7 +26,7 @@ pub enum Asset {
     #[command(
         after_help = "Known accounts are those of the testnet and of your keystore.\n\nExamples:\n  quorate --testnet DIR asset list"
     )]
-    List,
+    List(List),
 }
 
 /// Start an asset.
@@ -79,4 +80,15 @@ pub struct Show {
     /// The asset's code
     #[arg(value_name = "CODE")]
     pub asset: String,
+    /// How far the node has to be.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// All that can be found.
+#[derive(Clone, Debug, Args)]
+pub struct List {
+    /// How far the node has to be.
+    #[command(flatten)]
+    pub reading: Reading,
 }

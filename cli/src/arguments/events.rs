@@ -3,6 +3,8 @@
 use clap::{Args, ValueEnum};
 use quorate_protocol::api::event::Cursor;
 
+use super::reading::Reading;
+
 /// Print what the chain executes, one event a line.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
@@ -29,6 +31,9 @@ pub struct Events {
     /// End after this many events
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
+    /// How far the node has to be whose head is the end; with --follow there is none.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// A kind of event.

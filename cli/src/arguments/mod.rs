@@ -11,6 +11,7 @@ pub mod evidence;
 pub mod external;
 pub mod keys;
 pub mod member;
+pub mod reading;
 pub mod signing;
 pub mod status;
 pub mod transfer;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::duration::seconds;
+use crate::exit::Exit;
 
 /// Submit transactions to a Quorate ledger, wait for their receipts, read, and verify offline.
 #[derive(Clone, Debug, Parser)]
@@ -31,13 +33,7 @@ pub use self::duration::seconds;
     name = "quorate",
     version,
     about,
-    after_help = "Examples:\n  \
-                  quorate testnet up --dir DIR --detach\n  \
-                  quorate --testnet DIR transfer --from alice --to bob --amount 12.50 --asset USD\n  \
-                  quorate --testnet DIR status\n\n\
-                  Exit codes: 0 ok, 1 internal, 2 usage, 3 not found, 4 not applied for certain, 5 sent and no certified outcome known,\n\
-                  6 nothing was sent because no quorum is reachable, 7 verification failed, 8 overloaded, 9 auth,\n\
-                  10 bad config, genesis or key file, 130 interrupted."
+    after_help = after_help()
 )]
 pub struct Arguments {
     /// What holds for every command.
@@ -47,6 +43,34 @@ pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// Examples, and how the program ends.
+fn after_help() -> String {
+    let exits: Vec<String> = Exit::ALL.iter().map(|exit| format!("{} {}", *exit as u8, exit.brief())).collect();
+    let (mut lines, mut line) = (String::new(), "Exit codes:".to_owned());
+    for (index, exit) in exits.iter().enumerate() {
+        let end = if index + 1 == exits.len() { '.' } else { ',' };
+        if line.len() + exit.len() > HELP_WIDTH {
+            lines += &std::mem::take(&mut line);
+            lines.push('\n');
+        } else {
+            line.push(' ');
+        }
+        line += exit;
+        line.push(end);
+    }
+    format!("{EXAMPLES}\n{lines}{line}")
+}
+
+/// The longest line of exit codes, in characters.
+const HELP_WIDTH: usize = 110;
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate testnet up --dir DIR --detach
+  quorate --testnet DIR transfer --from alice --to bob --amount 12.50 --asset USD
+  quorate --testnet DIR status
+";
 
 /// Under which heading a command's help shows what holds for all of them.
 const GLOBAL: &str = "Options of every command";

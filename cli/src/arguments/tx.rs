@@ -3,12 +3,14 @@
 use clap::{Args, Subcommand};
 use quorate_crypto::hash::Digest;
 
+use super::reading::Reading;
+
 /// Look at, wait for, or prove a transaction.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tx {
     /// Show what the nodes know of a transaction now
     #[command(after_help = "Examples:\n  quorate --testnet DIR tx show ID")]
-    Show(Id),
+    Show(Lookup),
     /// Wait until a transaction has a certified outcome; sends it again where the outbox holds it
     #[command(
         after_help = "The same bytes are sent again, so it applies at most once.\n\nExamples:\n  quorate --testnet DIR tx wait ID\n  \
@@ -21,7 +23,18 @@ pub enum Tx {
     /// Fetch a transaction's receipt, verify it, and print it for `quorate verify`
     #[command(after_help = "Examples:\n  quorate --testnet DIR tx receipt ID --output json > receipt.json\n  \
                             quorate verify receipt.json --genesis DIR/genesis.json")]
-    Receipt(Id),
+    Receipt(Lookup),
+}
+
+/// Which transaction, and of whom it is asked.
+#[derive(Clone, Debug, Args)]
+pub struct Lookup {
+    /// Which transaction.
+    #[command(flatten)]
+    pub which: Id,
+    /// How far the node has to be.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// Which transaction.

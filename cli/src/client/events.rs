@@ -118,6 +118,7 @@ struct Parser {
     after_return: bool,
     id: String,
     kind: String,
+    /// The lines of the message so far, each ended.
     data: String,
 }
 
@@ -143,8 +144,10 @@ impl Parser {
         match field {
             "id" => self.id = value.to_owned(),
             "event" => self.kind = value.to_owned(),
-            "data" if self.data.is_empty() => self.data = value.to_owned(),
-            "data" => self.data = format!("{}\n{value}", self.data),
+            "data" => {
+                self.data.push_str(value);
+                self.data.push('\n');
+            }
             // Comments, `retry`, and what is not known.
             _ => {}
         }
@@ -157,8 +160,9 @@ impl Parser {
         if data.is_empty() || !matches!(kind.as_str(), "transaction" | "block") {
             return Ok(None);
         }
+        let data = data.strip_suffix('\n').unwrap_or(&data);
         let cursor = self.id.parse().map_err(|error| format!("`{}`: {error}", self.id))?;
-        let event = serde_json::from_str(&data).map_err(|error| format!("event {}: {error}", self.id))?;
+        let event = serde_json::from_str(data).map_err(|error| format!("event {}: {error}", self.id))?;
         Ok(Some(Item::Event(cursor, event)))
     }
 }
@@ -207,9 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn data_in_many_lines_is_joined_and_copied_once() {
+        let data = serde_json::to_string_pretty(&block(3)).unwrap();
+        let lines: String = data.lines().map(|line| format!("data: {line}\n")).collect();
+        let cursor = Cursor { height: Height(3), index: 0 };
+        assert_eq!(parse(&format!("id: 3-0\nevent: block\n{lines}\n")), Ok(vec![Item::Event(cursor, block(3))]));
+        let (mut parser, mut rooms) = (Parser::default(), std::collections::BTreeSet::new());
+        for byte in "data: 0\n".repeat(10_000).bytes() {
+            parser.push(byte).unwrap();
+            rooms.insert(parser.data.capacity());
+        }
+        assert!(rooms.len() < 20, "what came before is copied with every line: {} times", rooms.len());
+    }
+
+    #[test]
     fn an_endless_line_and_an_endless_message_are_cut_off() {
         assert!(parse(&"x".repeat(MESSAGE_BYTES_MAX + 1)).is_err());
         assert!(parse(&"data: 0123456789\n".repeat(MESSAGE_BYTES_MAX / 10)).is_err());
+        assert!(parse(&"data:\n".repeat(MESSAGE_BYTES_MAX + 1)).is_err(), "empty lines count, too");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use quorate_crypto::encode::BoundedBytes;
+use quorate_protocol::api::code::Asked;
 use quorate_protocol::api::evidence::{EVIDENCE_ANSWER_BYTES_MAX, EvidenceResponse};
 use quorate_protocol::api::http::{
     AccountResponse, AssetResponse, BORSH_MEDIA_TYPE, BlockResponse, ConsensusResponse, StatusResponse, SubmitRequest,
@@ -80,20 +81,10 @@ impl CallError {
                 message,
                 "check that this is the address of a Quorate node's HTTP interface, of the same version as this program",
             ),
-            CallError::Problem { status, problem, .. } => {
-                Failure::new(exit_of(status), problem.code.as_str(), message, problem.hint)
+            CallError::Problem { problem, .. } => {
+                Failure::new(Exit::of(problem.code, Asked::Read), problem.code.as_str(), message, problem.hint)
             }
         }
-    }
-}
-
-/// The exit code for a request that a node refused with this HTTP status.
-fn exit_of(status: u16) -> Exit {
-    match status {
-        404 => Exit::NotFound,
-        400 | 405 | 413 | 415 | 422 => Exit::Usage,
-        429 | 503 => Exit::Overloaded,
-        _ => Exit::Internal,
     }
 }
 

@@ -1,7 +1,8 @@
-//! The way to the nodes: HTTP with bounds, fail-over, the outbox.
+//! The way to the nodes: HTTP with bounds, fail-over, the outbox, what was seen.
 
 pub mod access;
 pub mod events;
+pub mod heights;
 pub mod http;
 pub mod journal;
 pub mod outbox;

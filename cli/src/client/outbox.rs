@@ -75,6 +75,11 @@ impl Outbox {
         })
     }
 
+    /// A file of this name beside the outbox, for what else is to be remembered.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.dir.with_file_name(name)
+    }
+
     /// The file of this transaction.
     pub fn path(&self, id: &TransactionId) -> PathBuf {
         self.dir.join(format!("{id}.json"))

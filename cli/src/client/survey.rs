@@ -1,8 +1,14 @@
-//! A look around before something is sent: what time the chain has, and whether a quorum is there at all.
+//! A look around before something is sent: what time the chain has, whether a quorum is there at all, and whether the
+//! chain knows the sender.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use quorate_crypto::key::PublicKey;
+use quorate_protocol::api::code::KnownOutcome;
+use quorate_protocol::id::{Height, NodeIndex};
 
 use super::access;
 use super::http::{CallError, Node};
@@ -14,6 +20,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 const FIRST_WITHIN: Duration = Duration::from_millis(200);
 /// How long a chain that stands still is given to come back, as after a restart.
 const STILL_FOR: Duration = Duration::from_secs(3);
+/// How long nodes have to say whether they know a sender. Who says nothing leaves it to the nodes that get the bytes.
+const MEMBERS_WITHIN: Duration = Duration::from_secs(1);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -44,7 +52,9 @@ pub fn look_around(nodes: &[Node], weak_quorum: usize, deadline: Instant) -> Res
                 Some(reasons) => not_sent(format!("the chain stands still: {}", reasons[0])),
                 None => return Ok(survey(nodes, &views)),
             },
-            Err((node, CallError::Denied(detail))) => return Err(access::denied(&node, &detail)),
+            Err((node, CallError::Denied(detail))) => {
+                return Err(access::denied(&node, &detail).with_outcome(KnownOutcome::NotApplied));
+            }
             Err((node, reason)) => not_sent(format!("no node can be reached: {node} {reason}")),
         };
         if Instant::now() + PAUSE >= give_up {
@@ -71,6 +81,58 @@ fn not_sent(reason: String) -> Failure {
         format!("nothing was sent: {reason}"),
         "check that enough nodes run (`quorate status`), then send it again",
     )
+    .with_outcome(KnownOutcome::NotApplied)
+}
+
+/// Those of `senders` that are no members of the chain, by the word of `weak_quorum` validators, of which one is correct.
+/// What they sign would be refused by every correct node now, and executed later if somebody kept it and they became
+/// members: so it must not leave. A node below the height `at_least` does not count.
+pub fn strangers(
+    nodes: &[Node],
+    weak_quorum: usize,
+    senders: &BTreeSet<PublicKey>,
+    at_least: Height,
+) -> BTreeSet<PublicKey> {
+    let (sender, receiver) = channel();
+    for node in nodes {
+        let (node, senders, sender) = (node.clone(), senders.clone(), sender.clone());
+        thread::spawn(move || drop(sender.send(unknown_to(&node, &senders, at_least))));
+    }
+    drop(sender);
+    let end = Instant::now() + MEMBERS_WITHIN;
+    let mut silent = nodes.len();
+    let mut denied: BTreeMap<PublicKey, BTreeSet<NodeIndex>> = BTreeMap::new();
+    while let Ok(answer) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        silent -= 1;
+        if let Some((validator, unknown)) = answer {
+            for key in unknown {
+                denied.entry(key).or_default().insert(validator);
+            }
+        }
+        let most = denied.values().map(BTreeSet::len).max().unwrap_or_default();
+        if most + silent < weak_quorum {
+            break;
+        }
+    }
+    denied.retain(|_, validators| validators.len() >= weak_quorum);
+    denied.into_keys().collect()
+}
+
+/// Which of these keys a validator does not know; `None` where it knows all, or says nothing that counts.
+fn unknown_to(
+    node: &Node,
+    senders: &BTreeSet<PublicKey>,
+    at_least: Height,
+) -> Option<(NodeIndex, BTreeSet<PublicKey>)> {
+    let is_unknown = |key: &&PublicKey| {
+        let told = node.account(&key.to_string());
+        told.is_ok_and(|account| account.account == **key && account.height >= at_least && !account.member)
+    };
+    let unknown: BTreeSet<PublicKey> = senders.iter().filter(is_unknown).copied().collect();
+    if unknown.is_empty() {
+        return None;
+    }
+    Some((node.status().ok()?.index?, unknown))
 }
 
 /// Asks all nodes at once. Enough is the word of a weak quorum, one of them that does not stand still; the first node is

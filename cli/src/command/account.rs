@@ -27,7 +27,8 @@ struct Shown {
 /// When no node answers, or the account is unknown.
 pub fn run(arguments: &Account, context: &Context) -> Result<Exit, Failure> {
     let address = context.address(&arguments.account)?;
-    let (account, node) = context.ask(|node| node.account(&address.to_string()))?;
+    let (account, node) =
+        context.ask_at_least(arguments.reading.height(), |node| node.account(&address.to_string()))?;
     context.printer.print(&Shown { account, name: context.name_of(&address), node: node.name().to_owned() })?;
     Ok(Exit::Success)
 }

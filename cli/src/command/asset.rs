@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use quorate_protocol::api::http::AssetResponse;
 use quorate_protocol::document::AssetCode;
+use quorate_protocol::id::Height;
 use serde::Serialize;
 
 use super::context::Context;
@@ -25,8 +26,8 @@ const LISTED_MAX: usize = 1_000;
 /// See [`send::run`]; for `show` exit code 3 when there is no such asset.
 pub fn run(arguments: &Asset, context: &Context) -> Result<Exit, Failure> {
     let (wish, signing) = match arguments {
-        Asset::Show(which) => return show(wish::code(&which.asset)?, context),
-        Asset::List => return list(context),
+        Asset::Show(which) => return show(wish::code(&which.asset)?, which.reading.height(), context),
+        Asset::List(all) => return list(all.reading.height(), context),
         Asset::Create(of) => (Wish::AssetCreate { asset: of.asset.clone(), scale: of.scale }, &of.signing),
         Asset::Mint(of) => {
             (Wish::AssetMint { asset: of.asset.clone(), to: of.to.clone(), amount: of.amount.clone() }, &of.signing)
@@ -36,8 +37,8 @@ pub fn run(arguments: &Asset, context: &Context) -> Result<Exit, Failure> {
     send::run(&[wish], signing, context)
 }
 
-fn show(code: AssetCode, context: &Context) -> Result<Exit, Failure> {
-    let (asset, node) = context.ask(|node| node.asset(code))?;
+fn show(code: AssetCode, at_least: Option<Height>, context: &Context) -> Result<Exit, Failure> {
+    let (asset, node) = context.ask_at_least(at_least, |node| node.asset(code))?;
     let issuer = context.name_of(&asset.issuer);
     context.printer.print(&Shown { asset, issuer, node: node.name().to_owned() })?;
     Ok(Exit::Success)
@@ -45,17 +46,17 @@ fn show(code: AssetCode, context: &Context) -> Result<Exit, Failure> {
 
 /// Nodes keep assets by their codes and have no list of them: what is listed is what the genesis and the known accounts
 /// lead to.
-fn list(context: &Context) -> Result<Exit, Failure> {
+fn list(at_least: Option<Height>, context: &Context) -> Result<Exit, Failure> {
     let mut codes: BTreeSet<AssetCode> =
         context.genesis().map(|genesis| genesis.assets.iter().map(|asset| asset.code).collect()).unwrap_or_default();
     let ready = context.ready_accounts().iter().map(|account| account.address);
     for address in ready.chain(context.own_keys().iter().map(|key| key.address)) {
-        let (account, _) = context.ask(|node| node.account(&address.to_string()))?;
+        let (account, _) = context.ask_at_least(at_least, |node| node.account(&address.to_string()))?;
         codes.extend(account.balances.iter().map(|balance| balance.asset));
     }
     let mut assets = Vec::new();
     for code in codes.into_iter().take(LISTED_MAX) {
-        let (asset, _) = context.ask(|node| node.asset(code))?;
+        let (asset, _) = context.ask_at_least(at_least, |node| node.asset(code))?;
         let issuer = context.name_of(&asset.issuer);
         assets.push((asset, issuer));
     }

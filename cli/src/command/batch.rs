@@ -1,6 +1,6 @@
 //! `quorate batch`: many transactions, or one of many operations, from a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
@@ -22,7 +22,7 @@ use crate::arguments::batch::Batch;
 use crate::client::http::Node;
 use crate::client::journal::{Journal, Standing};
 use crate::client::settle::{Job, settle};
-use crate::client::submit::sign;
+use crate::client::submit::{not_a_member, sign};
 use crate::client::survey;
 use crate::clock;
 use crate::exit::{Exit, Failure};
@@ -63,6 +63,8 @@ struct Shared {
     nodes: Vec<Node>,
     genesis: Arc<Genesis>,
     keys: BTreeMap<PublicKey, SecretKey>,
+    /// Senders that the chain does not know: nothing of theirs is sent.
+    strangers: BTreeSet<PublicKey>,
     journal: Mutex<Journal>,
     /// The time of the chain's head, Unix milliseconds, and when it was that.
     head: (u64, Instant),
@@ -84,18 +86,23 @@ pub fn run(arguments: &Batch, context: &Context) -> Result<Exit, Failure> {
     for (sender, from) in batch_file::senders(&items) {
         keys.insert(sender, context.sender_key(from.as_deref())?);
     }
-    let survey = survey::look_around(context.nodes()?, genesis.validators.weak_quorum(), context.deadline)?;
+    let weak_quorum = genesis.validators.weak_quorum();
+    let survey = survey::look_around(context.nodes()?, weak_quorum, context.deadline)?;
+    let senders = batch_file::senders(&items).into_keys().collect();
+    let strangers = survey::strangers(&survey.nodes, weak_quorum, &senders, context.seen());
     let shared = Arc::new(Shared {
         items,
         nodes: survey.nodes,
         genesis,
         keys,
+        strangers,
         journal: Mutex::new(journal),
         head: (survey.head_time, Instant::now()),
         patience: context.patience,
         next: AtomicUsize::new(0),
     });
     let mut outcomes = work(&shared, usize::from(arguments.concurrency), context)?;
+    context.remember(outcomes.iter().filter_map(|outcome| outcome.height).max());
     outcomes.sort_unstable_by_key(|outcome| outcome.line);
     report(Shown { journal: path, outcomes }, context)
 }
@@ -182,6 +189,10 @@ impl Shared {
             }
             None => {}
         }
+        if self.strangers.contains(&item.sender) {
+            let failure = not_a_member(&item.sender, self.genesis.validators.weak_quorum());
+            return Ok(item.outcome(Err(failure), false).refused(Code::UnknownSender));
+        }
         let signed = self.sign(item)?;
         self.journal().sign(item.key, &signed)?;
         let job = Job::first(&signed);
@@ -238,6 +249,12 @@ impl Item {
 }
 
 impl LineOutcome {
+    /// Nothing of it was sent.
+    fn refused(mut self, code: Code) -> LineOutcome {
+        (self.status, self.code) = (TransactionStatus::Rejected, Some(code));
+        self
+    }
+
     fn about(mut self, id: TransactionId) -> LineOutcome {
         self.id = Some(id);
         self
@@ -285,7 +302,9 @@ fn report(shown: Shown, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     };
     let hint = match exit {
-        Exit::NotApplied => "see the codes; running the file again sends those that expired, and of the others none",
+        Exit::NotApplied => {
+            "see the codes; running the file again sends what expired or was never sent, and nothing twice"
+        }
         _ => "run the same command again: it goes on with the same bytes and sends nothing twice",
     };
     let failure = Failure::new(exit, "batch_incomplete", summary, hint);

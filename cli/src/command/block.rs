@@ -3,6 +3,7 @@
 use quorate_crypto::hash::Digest;
 use quorate_protocol::api::http::BlockResponse;
 use quorate_protocol::document::Outcome;
+use quorate_protocol::id::Height;
 use serde::Serialize;
 
 use super::context::Context;
@@ -36,7 +37,10 @@ pub fn run(arguments: &Block, context: &Context) -> Result<Exit, Failure> {
             "give a height, a header's hash (64 lowercase hex digits), or `latest`",
         ));
     }
-    let (block, node) = context.ask(|node| node.block(reference))?;
+    // A block that is named by its height is asked of whoever has it.
+    let named = reference.parse().ok().map(Height);
+    let at_least = arguments.reading.height().or_else(|| named.map(|named| named.min(context.seen())));
+    let (block, node) = context.ask_at_least(at_least, |node| node.block(reference))?;
     context.printer.print(&Shown { block, node: node.name().to_owned() })?;
     Ok(Exit::Success)
 }

@@ -1,16 +1,19 @@
 //! What the commands share: the nodes, the genesis, the keys and the names that the global flags stand for.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use quorate_crypto::key::{PublicKey, SecretKey};
 use quorate_protocol::document::{AssetCode, Genesis, Scale};
+use quorate_protocol::id::{ChainId, Height};
 
 use crate::arguments::Global;
 use crate::client::access::Access;
+use crate::client::heights::Heights;
 use crate::client::http::{CallError, Node};
 use crate::client::outbox::Outbox;
 use crate::exit::{Exit, Failure};
@@ -19,6 +22,11 @@ use crate::keystore::{Entry, Keystore};
 use crate::manifest::{Manifest, ManifestAccount};
 use crate::output::Printer;
 use crate::passphrase::Passphrases;
+
+/// How long nodes are waited for that are behind what the user has seen.
+const CATCHES_UP_WITHIN: Duration = Duration::from_secs(3);
+/// The pause between two looks at them.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the global flags mean.
 #[derive(Debug)]
@@ -41,6 +49,7 @@ pub struct Context {
     loaded: OnceCell<Arc<Genesis>>,
     own_keys: OnceCell<Vec<Entry>>,
     scales: RefCell<BTreeMap<AssetCode, Scale>>,
+    warned: Cell<bool>,
 }
 
 impl Context {
@@ -86,6 +95,7 @@ impl Context {
             loaded: OnceCell::new(),
             own_keys: OnceCell::new(),
             scales: RefCell::default(),
+            warned: Cell::new(false),
         })
     }
 
@@ -115,15 +125,91 @@ impl Context {
     /// # Errors
     /// What the first node said that had a reason, else why the first node could not be asked.
     pub fn ask<T>(&self, question: impl Fn(&Node) -> Result<T, CallError>) -> Result<(T, &Node), Failure> {
-        let (mut said, mut silent) = (None, None);
+        self.round(Height::ZERO, &question)?.map_err(|unanswered| unanswered.failure(Height::ZERO))
+    }
+
+    /// Asks every node once until one answers that has certified the height `wanted`.
+    fn round<T>(
+        &self,
+        wanted: Height,
+        question: &impl Fn(&Node) -> Result<T, CallError>,
+    ) -> Result<Result<(T, &Node), Unanswered>, Failure> {
+        let mut unanswered = Unanswered::default();
         for node in self.asked_nodes()? {
-            match question(node) {
-                Ok(answer) => return Ok((answer, node)),
-                Err(error @ CallError::Problem { .. }) => said = said.or(Some(error.into_failure(node.name()))),
-                Err(error) => silent = silent.or(Some(error.into_failure(node.name()))),
+            // The height is read first: what is read afterwards is at least as new.
+            let height =
+                if wanted > Height::ZERO { node.status().map(|status| status.certified_height) } else { Ok(wanted) };
+            match height {
+                Ok(height) if height < wanted => unanswered.behind.push(format!("{} is at {height}", node.name())),
+                Ok(_) => match question(node) {
+                    Ok(answer) => return Ok(Ok((answer, node))),
+                    Err(error) => unanswered.note(node, error),
+                },
+                Err(error) => unanswered.note(node, error),
             }
         }
-        Err(said.or(silent).unwrap_or_else(|| Failure::usage("no node is known", "give --testnet DIR, or --node URL")))
+        Ok(Err(unanswered))
+    }
+
+    /// As [`Context::ask`], but passes over nodes that have not certified the height `at_least`, or where that is `None`
+    /// the height of the user's last receipt: what they show is from before it. Where none is there yet, they are waited
+    /// for, briefly. A node is believed about its height, as it is about what it shows.
+    ///
+    /// # Errors
+    /// As [`Context::ask`]; exit code 6, to be tried again, when the nodes that answer are behind.
+    pub fn ask_at_least<T>(
+        &self,
+        at_least: Option<Height>,
+        question: impl Fn(&Node) -> Result<T, CallError>,
+    ) -> Result<(T, &Node), Failure> {
+        let wanted = at_least.unwrap_or_else(|| self.seen());
+        let end = self.deadline.min(Instant::now() + CATCHES_UP_WITHIN);
+        loop {
+            let unanswered = match self.round(wanted, &question)? {
+                Ok(answer) => return Ok(answer),
+                Err(unanswered) => unanswered,
+            };
+            // What a node says that is far enough is the last word.
+            let waits = unanswered.said.is_none() && !unanswered.behind.is_empty();
+            if !waits || Instant::now() + PAUSE >= end {
+                return Err(unanswered.failure(wanted));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// The height of the highest receipt of this chain that was verified here; 0 where none was, and where the chain is
+    /// not known.
+    pub fn seen(&self) -> Height {
+        let (Some(heights), Some(chain)) = (self.heights(), self.chain()) else { return Height::ZERO };
+        heights.of(&chain).unwrap_or_else(|failure| {
+            self.warn(&failure);
+            Height::ZERO
+        })
+    }
+
+    /// Remembers that a receipt of this height was verified. A failure is told, and keeps nobody from the receipt.
+    pub fn remember(&self, height: Option<Height>) {
+        let (Some(height), Some(heights), Some(chain)) = (height, self.heights(), self.chain()) else { return };
+        if let Err(failure) = heights.remember(&chain, height) {
+            self.warn(&failure);
+        }
+    }
+
+    fn heights(&self) -> Option<Heights> {
+        self.outbox().ok().map(|outbox| Heights::new(outbox.beside("heights.json")))
+    }
+
+    fn chain(&self) -> Option<ChainId> {
+        let told = self.manifest().map(|manifest| manifest.chain_id);
+        told.or_else(|| self.genesis.as_ref().and_then(|_| self.genesis().ok()).map(|genesis| genesis.chain_id()))
+    }
+
+    /// Once is enough.
+    fn warn(&self, failure: &Failure) {
+        if !self.warned.replace(true) {
+            self.printer.say(&format!("warning: {}", failure.message));
+        }
     }
 
     /// The genesis that proofs are checked against.
@@ -321,6 +407,40 @@ impl Context {
 
     fn manifest(&self) -> Option<&Manifest> {
         self.testnet.as_ref().map(|(_, manifest)| manifest)
+    }
+}
+
+/// Why no node has answered.
+#[derive(Default)]
+struct Unanswered {
+    /// A node's reason.
+    said: Option<Failure>,
+    /// Nodes that are not far enough.
+    behind: Vec<String>,
+    /// Why a node could not be asked.
+    silent: Option<Failure>,
+}
+
+impl Unanswered {
+    /// Notes an error; the first one of its kind is told.
+    fn note(&mut self, node: &Node, error: CallError) {
+        let place = if matches!(error, CallError::Problem { .. }) { &mut self.said } else { &mut self.silent };
+        place.get_or_insert_with(|| error.into_failure(node.name()));
+    }
+
+    fn failure(self, wanted: Height) -> Failure {
+        let behind = (!self.behind.is_empty()).then(|| {
+            Failure::new(
+                Exit::NotSent,
+                "behind",
+                format!("no node that answers has certified height {wanted} yet: {}", self.behind.join(", ")),
+                "try again in a moment; --at-least 0 shows what the nodes have",
+            )
+        });
+        self.said
+            .or(behind)
+            .or(self.silent)
+            .unwrap_or_else(|| Failure::usage("no node is known", "give --testnet DIR, or --node URL"))
     }
 }
 

@@ -60,7 +60,8 @@ pub fn run(arguments: &Events, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage("a stream without end has no JSON document", "use --output jsonl, or --count"));
     }
     let account = arguments.account.as_ref().map(|account| context.address(account)).transpose()?;
-    let (head, _) = context.ask(|node| node.status())?;
+    let at_least = if arguments.follow { Some(Height::ZERO) } else { arguments.reading.height() };
+    let (head, _) = context.ask_at_least(at_least, |node| node.status())?;
     let head = head.certified_height;
     let after = match (arguments.after, arguments.follow) {
         (Some(after), _) => after,
@@ -211,7 +212,10 @@ impl Placed {
                 let (id, sender) = (transaction.id, context.name_of(&transaction.sender));
                 format!("  {cursor}  transaction {id}  {status}{code}  by {sender}")
             }
-            Event::Block(block) => format!("  {cursor}  block {}  {} transactions", block.hash, block.transactions),
+            Event::Block(block) => {
+                let transactions = if block.transactions == 1 { "transaction" } else { "transactions" };
+                format!("  {cursor}  block {}  {} {transactions}", block.hash, block.transactions)
+            }
         }
     }
 }

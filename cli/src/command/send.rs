@@ -22,7 +22,9 @@ pub fn run(wishes: &[Wish], signing: &Signing, context: &Context) -> Result<Exit
     let announce = |id| context.printer.say(&format!("transaction {id}"));
     let mut progress = Progress::on_terminal();
     let nodes = (context.nodes()?, &genesis);
-    let outcome = submit::send(nodes, (&key, &draft), &context.outbox()?, context.deadline, announce, &mut progress);
+    let kept = (&context.outbox()?, context.seen());
+    let outcome = submit::send(nodes, (&key, &draft), kept, context.deadline, announce, &mut progress);
     drop(progress);
+    context.remember(outcome.as_ref().ok().and_then(|response| response.height));
     finish(outcome, Settled { what: Some(words.join("; ")), validators: genesis.validators.n() }, context)
 }

@@ -2,7 +2,7 @@
 
 use quorate_crypto::encode::encode;
 use quorate_protocol::api::http::{TransactionResponse, TransactionStatus};
-use quorate_protocol::id::TransactionId;
+use quorate_protocol::id::{Height, TransactionId};
 use serde::Serialize;
 
 use super::context::Context;
@@ -24,16 +24,16 @@ use crate::receipt::{self, ReceiptShown};
 /// When no node answers, the transaction is unknown, or a proof does not hold.
 pub fn run(arguments: &Tx, context: &Context) -> Result<Exit, Failure> {
     match arguments {
-        Tx::Show(which) => show(TransactionId(which.id), context),
+        Tx::Show(of) => show(TransactionId(of.which.id), of.reading.height(), context),
         Tx::Wait(which) => wait(TransactionId(which.id), context),
         Tx::List => list(context),
-        Tx::Receipt(which) => print_receipt(TransactionId(which.id), context),
+        Tx::Receipt(of) => print_receipt(TransactionId(of.which.id), of.reading.height(), context),
     }
 }
 
-fn show(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
+fn show(id: TransactionId, at_least: Option<Height>, context: &Context) -> Result<Exit, Failure> {
     let genesis = context.genesis()?;
-    let (response, _) = context.ask(|node| node.transaction(&id))?;
+    let (response, _) = context.ask_at_least(at_least, |node| node.transaction(&id))?;
     if let Some(found) = &response.receipt {
         check(found, id, context)?;
     }
@@ -62,7 +62,11 @@ fn wait(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
     let mut progress = Progress::on_terminal();
     let outcome = settle(context.nodes()?, &genesis, &job, context.deadline, &mut progress);
     drop(progress);
-    if outcome.is_ok() {
+    if let Ok(response) = &outcome {
+        context.remember(response.height);
+    }
+    // A receipt, certified expiry, or bytes that nobody ever takes.
+    if matches!(&outcome, Ok(_) | Err(Failure { exit: Exit::NotApplied, .. })) {
         outbox.forget(&id);
     }
     finish(outcome, Settled { what: None, validators: genesis.validators.n() }, context)
@@ -93,9 +97,9 @@ impl Readable for Listed {
     }
 }
 
-fn print_receipt(id: TransactionId, context: &Context) -> Result<Exit, Failure> {
+fn print_receipt(id: TransactionId, at_least: Option<Height>, context: &Context) -> Result<Exit, Failure> {
     let genesis = context.genesis()?;
-    let (found, _) = context.ask(|node| node.receipt(&id))?;
+    let (found, _) = context.ask_at_least(at_least, |node| node.receipt(&id))?;
     check(&found, id, context)?;
     context.printer.print(&ReceiptShown { receipt: &found, validators: genesis.validators.n() })?;
     Ok(Exit::Success)
@@ -107,7 +111,9 @@ fn check(found: &quorate_protocol::document::Receipt, id: TransactionId, context
             format!("the receipt that the node gave for {id} does not hold: {reason}"),
             "do not trust this node; ask another one with --node",
         )
-    })
+    })?;
+    context.remember(Some(found.header.height));
+    Ok(())
 }
 
 /// What is known beside the outcome.

@@ -1,6 +1,5 @@
 //! The JSON envelope, for results and failures alike.
 
-use quorate_protocol::api::code::KnownOutcome;
 use quorate_protocol::api::envelope::{Envelope, ErrorEntry, to_pretty_json};
 use quorate_protocol::api::http::TransactionResponse;
 use serde::Serialize;
@@ -33,18 +32,12 @@ pub fn failure_with<T: Serialize>(data: &T, failure: &Failure, indented: bool) -
 }
 
 fn entry(failure: &Failure) -> ErrorEntry {
-    let outcome = match failure.exit {
-        Exit::NotApplied | Exit::NotSent | Exit::Overloaded => Some(KnownOutcome::NotApplied),
-        Exit::Unknown => Some(KnownOutcome::Unknown),
-        Exit::Interrupted if failure.data.is_some() => Some(KnownOutcome::Unknown),
-        _ => None,
-    };
     ErrorEntry {
         code: failure.code.clone(),
         message: failure.message.clone(),
         hint: failure.hint.clone(),
         retryable: matches!(failure.exit, Exit::Unknown | Exit::NotSent | Exit::Overloaded),
-        outcome,
+        outcome: failure.outcome,
     }
 }
 
@@ -58,6 +51,8 @@ fn render<T: Serialize>(envelope: &Envelope<T>, indented: bool) -> Result<String
 
 #[cfg(test)]
 mod tests {
+    use quorate_protocol::api::code::KnownOutcome;
+
     use super::*;
 
     #[test]
@@ -76,6 +71,9 @@ mod tests {
     #[test]
     fn a_failure_has_this_form() {
         let failed = Failure::new(Exit::NotSent, "no_quorum_reachable", "nothing was sent", "start the nodes");
+        let read = failure(&failed, false).unwrap();
+        assert!(!read.contains("outcome"), "a read that fails says nothing of a transaction: {read}");
+        let failed = failed.with_outcome(KnownOutcome::NotApplied);
         assert_eq!(
             failure(&failed, false).unwrap(),
             "{\"schema_version\":1,\"success\":false,\"data\":null,\"errors\":[{\"code\":\"no_quorum_reachable\",\

@@ -9,9 +9,20 @@ use quorate_protocol::id::Height;
 use crate::support::{Answer, Chain, FakeNode, Request, Run, zero};
 
 fn block(height: u64) -> String {
+    block_of(height, 0)
+}
+
+fn block_of(height: u64, transactions: u32) -> String {
     let (hash, state_root) = (zero(), zero());
-    let event = Event::Block(BlockEvent { height: Height(height), hash, time: 5, state_root, transactions: 0 });
+    let event = Event::Block(BlockEvent { height: Height(height), hash, time: 5, state_root, transactions });
     format!("id: {height}-0\nevent: block\ndata: {}\n\n", serde_json::to_string(&event).unwrap())
+}
+
+/// What a stream of these blocks looks like.
+pub fn stream(heights: impl IntoIterator<Item = u64>) -> Answer {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+    let body: String = heights.into_iter().map(block).collect();
+    Answer::Raw(format!("{head}{body}").into_bytes())
 }
 
 /// A node that sends these blocks to whoever asks for events, and then ends the stream.
@@ -51,6 +62,17 @@ fn without_follow_it_ends_at_the_head() {
     let json = chain.quorate(&["events", "--after", "5-0", "--output", "json"]);
     assert_eq!(json.json()["data"]["events"][1]["cursor"], "7-0", "{json:?}");
     assert!(chain.quorate(&["events", "--count", "1"]).out.contains("1-0  block"));
+}
+
+#[test]
+fn people_are_told_of_one_transaction_and_of_two_transactions() {
+    let chain = Chain::new();
+    let body: String = (5..=7).map(|height| block_of(height, height as u32 - 5)).collect();
+    let node = streams(&chain, body);
+    crate::with(&chain, &[&node]);
+    let shown = chain.quorate(&["events"]).out;
+    let ends: Vec<&str> = shown.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
+    assert_eq!(ends, ["0 transactions", "1 transaction", "2 transactions"], "{shown}");
 }
 
 #[test]

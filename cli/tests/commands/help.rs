@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap::{Command, CommandFactory, Parser};
 use quorate_cli::arguments::Arguments;
+use quorate_cli::exit::Exit;
 
 use crate::support::run;
 
@@ -19,21 +20,6 @@ stdout is data, stderr is talk. `--output json` prints one envelope, for errors 
 line. `batch` and `events` print one plain object a line with `jsonl`, and an envelope only for an error.
 Nothing is ever asked where there is no terminal. Colours and moving lines appear on terminals only; `NO_COLOR` ends the
 colours.
-
-| exit code | meaning |
-|---|---|
-| 0 | it was done |
-| 1 | a fault of this program or of this machine |
-| 2 | the command line was not understood |
-| 3 | what was asked for does not exist |
-| 4 | not applied for certain: refused, failed with a receipt, or certified expired |
-| 5 | sent, and no certified outcome is known yet: `quorate tx wait ID`, never a new transaction |
-| 6 | nothing was sent, because no quorum can be reached |
-| 7 | a proof does not hold |
-| 8 | the nodes have no room at the moment; `quorate tx wait ID` sends the same bytes again |
-| 9 | the node wants credentials |
-| 10 | a configuration, genesis or key file is bad |
-| 130 | interrupted; the last line says whether something was sent |
 ";
 
 /// The commands that do something, by their full names.
@@ -53,7 +39,10 @@ fn commands() -> Vec<(String, Command)> {
 }
 
 fn document() -> String {
-    let mut text = HEAD.to_owned();
+    let mut text = format!("{HEAD}\n| exit code | meaning |\n|---|---|\n");
+    for exit in Exit::ALL {
+        text += &format!("| {} | {} |\n", exit as u8, exit.meaning());
+    }
     let mut root = Arguments::command().disable_help_subcommand(true);
     text += &format!("\n## quorate\n\n```text\n{}```\n", root.render_long_help());
     for (name, command) in commands() {

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use quorate_crypto::key::SecretKey;
 use quorate_protocol::document::{Operation, Outcome};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::support::{Chain, Run, command, finish};
+use crate::support::{Chain, Run, command, finish, terminal};
 
 const PASSPHRASE: &str = "correct horse battery";
 
@@ -149,15 +148,10 @@ fn keys_come_from_hex_and_key_files_and_go_out_encrypted_or_plain() {
 
 /// What a user sees and how it ends, when every prompt is answered with the next line.
 fn at_terminal(user: &User, arguments: &[&str], answers: &[&str]) -> (Option<i32>, String) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    let slave = || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let (mut terminal, slave) = terminal();
     let mut command = user.command(arguments);
     let mut child = command.stdin(slave()).stderr(slave()).stdout(Stdio::null()).spawn().unwrap();
     drop(command);
-    let mut terminal = File::from(master);
     let (mut seen, mut answers) = (String::new(), answers.iter());
     let mut bytes = [0; 256];
     // The terminal reports an error once the program is gone.

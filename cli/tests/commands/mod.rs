@@ -2,7 +2,11 @@
 
 mod access;
 mod batch;
+mod certainty;
+mod codes;
 mod events;
 mod help;
 mod interrupt;
 mod keys;
+mod reading;
+mod terminal;

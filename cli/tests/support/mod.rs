@@ -1,6 +1,7 @@
 //! A chain that exists only as keys and signatures, and HTTP servers that answer as its nodes do - or lie.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use quorate_protocol::document::{
     SignedTransaction, Validator, ValidatorSet,
 };
 use quorate_protocol::id::{Epoch, Height, NodeIndex, Sequence, TransactionId, View};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -228,6 +230,30 @@ pub fn finish(command: &mut Command) -> Run {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Run { code: status.code(), out: text(stdout), err: text(stderr) }
+}
+
+/// A terminal: what its user types and sees, and what a program has of it.
+pub fn terminal() -> (File, impl Fn() -> File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave = move || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (File::from(master), slave)
+}
+
+/// What a command prints on a terminal, and how it ends; its stderr is none.
+pub fn on_terminal(mut command: Command) -> (Option<i32>, String) {
+    let (mut terminal, slave) = terminal();
+    let mut child = command.stdin(Stdio::null()).stdout(slave()).stderr(Stdio::null()).spawn().unwrap();
+    // Only the program has it now.
+    drop(command);
+    let (mut seen, mut bytes) = (Vec::new(), [0; 4096]);
+    // The terminal reports an error once the program is gone.
+    while let Ok(count @ 1..) = terminal.read(&mut bytes) {
+        seen.extend_from_slice(&bytes[..count]);
+    }
+    (child.wait().unwrap().code(), String::from_utf8(seen).unwrap())
 }
 
 /// One HTTP request.
@@ -446,7 +472,8 @@ fn validators(chain: &Chain) -> ValidatorsResponse {
     ValidatorsResponse { epoch: Epoch(0), n: set.n(), f: set.f(), quorum: set.quorum(), validators }
 }
 
-fn block(chain: &Chain) -> BlockResponse {
+/// A block with a transaction that was applied and one that failed.
+pub fn block(chain: &Chain) -> BlockResponse {
     let id = TransactionId(sha256(b"a transaction"));
     let header = chain.receipt(id, Outcome::Applied).header;
     let position = |index, outcome| PositionView { index, id, outcome };

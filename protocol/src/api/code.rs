@@ -223,20 +223,53 @@ codes! {
         "ask another node, and report this one's log";
 }
 
+/// What the command `quorate` had asked for when a node answered with a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To read something: nothing left that could be executed.
+    Read,
+    /// To execute a transaction: its bytes have left, now or earlier.
+    Submission,
+}
+
 impl Code {
-    /// What the command `quorate` ends with when this code is the last word.
-    pub const fn exit_code(self) -> u8 {
+    /// Whether it follows from the bytes and the genesis alone, so that no correct node ever takes them, whatever the
+    /// state, the time and its clock.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Code::Malformed | Code::TooLarge | Code::WrongChain | Code::NoOperations | Code::BadSignature)
+    }
+
+    /// What the command `quorate` ends with when this code is the last word. After a submission 4 takes f + 1 validators
+    /// that say so, or a receipt; what is not certain is 5.
+    pub const fn exit_code(self, asked: Asked) -> u8 {
+        match asked {
+            Asked::Read => self.exit_code_of_read(),
+            Asked::Submission => self.exit_code_of_submission(),
+        }
+    }
+
+    const fn exit_code_of_read(self) -> u8 {
         match self {
-            Code::Internal => 1,
             Code::BadRequest | Code::MethodNotAllowed | Code::UnsupportedMediaType => 2,
             Code::NotFound => 3,
-            // What is known already may still be on its way.
-            Code::Duplicate | Code::Timeout => 5,
-            Code::NotReady | Code::Halted => 6,
-            Code::SenderQuota | Code::PoolFull | Code::Overloaded => 8,
+            Code::NotReady | Code::Halted | Code::Timeout => 6,
+            Code::Overloaded => 8,
             Code::Unauthorized => 9,
-            // Refused at the door or failed with a receipt: not applied, for certain.
-            _ => 4,
+            // A fault of the node, or a code that is no answer to a read: it must not pass for a transaction's outcome.
+            _ => 1,
+        }
+    }
+
+    const fn exit_code_of_submission(self) -> u8 {
+        match self.stage() {
+            Stage::Execution => 4,
+            _ if self.is_final() => 4,
+            _ => match self {
+                Code::SenderQuota | Code::PoolFull | Code::Overloaded => 8,
+                Code::Unauthorized => 9,
+                // What depends on the state or a clock may change, and whoever has the bytes may have kept them.
+                _ => 5,
+            },
         }
     }
 }
@@ -315,7 +348,9 @@ mod tests {
                 assert_eq!(code.outcome(), KnownOutcome::NotApplied, "{code}: a failed transaction changes nothing");
                 assert!(!code.retryable(), "{code}: the same bytes have their receipt for ever");
             }
-            if code.exit_code() == 4 {
+            assert_ne!(code.exit_code(Asked::Read), 4, "{code}: no read says that a transaction is not applied");
+            assert_ne!(code.exit_code(Asked::Submission), 6, "{code}: the bytes have left");
+            if code.exit_code(Asked::Submission) == 4 {
                 assert_eq!((code.outcome(), code.retryable()), (KnownOutcome::NotApplied, false), "{code}");
                 assert_ne!(
                     code.stage(),

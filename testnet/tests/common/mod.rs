@@ -9,7 +9,7 @@ pub mod judge;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use quorate_cli::client::http::Node;
 use quorate_cli::key_file;
 use quorate_cli::manifest::Manifest;
 use quorate_crypto::key::SecretKey;
+use quorate_storage::rocks::{RocksStore, StoreOptions};
 use rustix::process::Pid;
 use serde_json::Value;
 
@@ -182,6 +183,32 @@ impl Net {
     pub fn supervisor(&self) -> Pid {
         let record: Value = serde_json::from_slice(&fs::read(self.path().join("supervisor.json")).unwrap()).unwrap();
         Pid::from_raw(i32::try_from(record["supervisor"]["pid"].as_i64().unwrap()).unwrap()).unwrap()
+    }
+}
+
+/// A process that ends with the test.
+pub struct Guard(pub Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Flips a bit in the middle of every sorted file of a stopped node's store.
+pub fn damage(home: &Path) {
+    let chain = home.join("data/chain");
+    // Opening once moves what is only in the log into sorted files.
+    drop(RocksStore::open(&chain, StoreOptions::default()).expect("a store"));
+    let files = fs::read_dir(chain.join("db")).unwrap().map(|entry| entry.unwrap().path());
+    let tables: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|found| found == "sst")).collect();
+    assert!(!tables.is_empty());
+    for table in tables {
+        let mut bytes = fs::read(&table).unwrap();
+        // The first block of data begins at the start.
+        bytes[20] ^= 4;
+        fs::write(&table, bytes).unwrap();
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use quorate_protocol::api::Code;
-use quorate_protocol::api::code::Stage;
+use quorate_protocol::api::code::{Asked, Stage};
 use serde_json::Value;
 
 /// In which order a request is judged; tests of the API hold it.
@@ -198,11 +198,22 @@ fn codes(page: &mut String) {
         page,
         "Every error is a [Problem](#problem) with one of these codes; a transaction that failed has its code in the"
     );
+    say!(page, "receipt, and of many each refused one has it in its outcome. 429 and 503 carry `Retry-After`.\n");
+    say!(page, "What the command `quorate` ends with when the code is the last word:\n");
+    say!(page, "- `read`: of a command that only reads. A code that is no answer to a read is 1, a fault of the node.");
     say!(
         page,
-        "receipt, and of many each refused one has it in its outcome. `exit` is what the command `quorate` ends with when"
+        "- `sent`: of a command that has sent a transaction. 4 takes the word of f + 1 validators, or the receipt; less is 5,"
     );
-    say!(page, "this is the last word. 429 and 503 carry `Retry-After`.\n");
+    say!(
+        page,
+        "  sent and the outcome unknown. So is every refusal that depends on the state or on a clock: whoever has the bytes may"
+    );
+    say!(
+        page,
+        "  keep them. `unknown_sender` is 4 where f + 1 validators say so before anything is sent, `expired` where they say so"
+    );
+    say!(page, "  as of a certified time.\n");
     say!(page, "{PRECEDENCE}");
     for (stage, title) in [
         (Stage::Door, "What a door says"),
@@ -210,11 +221,12 @@ fn codes(page: &mut String) {
         (Stage::Service, "What the service says"),
     ] {
         say!(page, "### {title}\n");
-        say!(page, "| code | HTTP | exit | retryable | outcome | hint |\n|---|---|---|---|---|---|");
+        say!(page, "| code | HTTP | read | sent | retryable | outcome | hint |\n|---|---|---|---|---|---|---|");
         for code in Code::ALL.iter().filter(|code| code.stage() == stage) {
             let retryable = if code.retryable() { "yes" } else { "no" };
-            let (status, exit, outcome, hint) = (code.http_status(), code.exit_code(), code.outcome(), code.hint());
-            say!(page, "| `{code}` | {status} | {exit} | {retryable} | {outcome} | {hint} |");
+            let (status, outcome, hint) = (code.http_status(), code.outcome(), code.hint());
+            let (read, sent) = (code.exit_code(Asked::Read), code.exit_code(Asked::Submission));
+            say!(page, "| `{code}` | {status} | {read} | {sent} | {retryable} | {outcome} | {hint} |");
         }
         say!(page);
     }
