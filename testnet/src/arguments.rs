@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use quorate_cli::arguments::Format;
 use quorate_cli::exit::Failure;
 
@@ -102,7 +103,15 @@ pub enum Command {
     /// Run the deterministic simulator: a seed is a run, with loss, delay and crashes
     #[command(after_help = SIMULATE_HELP)]
     Simulate(Simulate),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
 }
+
+const COMPLETIONS_HELP: &str = "Examples:
+  quorate-testnet completions bash > ~/.local/share/bash-completion/completions/quorate-testnet
+  quorate-testnet completions zsh > ~/.zfunc/_quorate-testnet
+  quorate-testnet completions fish > ~/.config/fish/completions/quorate-testnet.fish";
 
 const PARTITION_HELP: &str = "Examples:
   quorate-testnet partition \"v0,v1|v2,v3\"    two halves that do not hear each other
@@ -293,4 +302,12 @@ pub struct Simulate {
     /// fails: its plan and the end of its trace)
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+/// `completions`
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
 }
