@@ -190,25 +190,35 @@ fn is_greeted(stream: &mut TcpStream, patience: Duration) -> bool {
     }
 }
 
+fn pid(net: &Net, name: &str) -> u64 {
+    let node = net.status().into_iter().find(|node| node["name"] == name).unwrap();
+    node["pid"].as_u64().unwrap()
+}
+
 #[test]
-fn each_fault_is_in_force_when_its_command_returns() {
+fn a_pause_is_in_force_when_its_command_returns() {
     let net = with_proxies();
-    let pid = |name: &str| {
-        let node = net.status().into_iter().find(|node| node["name"] == name).unwrap();
-        node["pid"].as_u64().unwrap()
-    };
-    let (v1, v3) = (pid("v1"), pid("v3"));
+    let v3 = pid(&net, "v3");
     assert_says_undo_and_time(&net, &["pause", "v3"], Some("resume v3"));
     assert_eq!(process_state(v3), "T");
     assert_says_undo_and_time(&net, &["resume", "v3"], None);
     assert_ne!(process_state(v3), "T");
+}
 
+#[test]
+fn a_full_disk_is_in_force_when_its_command_returns() {
+    let net = with_proxies();
+    let v1 = pid(&net, "v1");
     let unlimited = file_size_limit(v1);
     assert_says_undo_and_time(&net, &["disk", "v1", "full"], Some("disk v1 ok"));
     assert_eq!(file_size_limit(v1), "0");
     assert_says_undo_and_time(&net, &["disk", "v1", "ok"], None);
     assert_eq!(file_size_limit(v1), unlimited);
+}
 
+#[test]
+fn a_partition_its_end_and_a_delay_are_in_force_when_their_commands_return() {
+    let net = with_proxies();
     assert!(is_greeted(&mut greet_v1(&net), PATIENCE), "the link works");
     assert_says_undo_and_time(&net, &["partition", "v0|v1"], Some("heal"));
     let mut held = greet_v1(&net);
