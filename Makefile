@@ -16,6 +16,7 @@ testnet: build
 	@target/release/quorate-testnet up --dir $(DIR) --nodes $(NODES)
 
 test: build
+	@tools/prerequisites tests
 	cargo test $(FLAGS)
 
 build: prerequisites

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use quorate_cli::arguments::Format;
 use quorate_cli::exit::Failure;
 
@@ -15,7 +16,7 @@ use crate::units;
     name = "quorate-testnet",
     version,
     about,
-    after_help = "Start with: quorate-testnet up\nExit codes are those of quorate, see quorate --help."
+    after_help = "Examples:\n  quorate-testnet up\n  quorate-testnet status\n\nExit codes are those of quorate, see quorate --help."
 )]
 pub struct Arguments {
     /// What holds for every command.
@@ -57,31 +58,31 @@ pub enum Command {
     #[command(after_help = "Examples:\n  quorate-testnet up\n  quorate-testnet up --nodes 7 --faults --detach")]
     Up(Up),
     /// Show how the nodes are, and which faults are in force
-    #[command(after_help = "Example: quorate-testnet status --output json")]
+    #[command(after_help = "Examples:\n  quorate-testnet status --output json")]
     Status,
     /// Kill a node at once, as a power cut would
-    #[command(after_help = "Example: quorate-testnet kill v1\nUndo it with: quorate-testnet start v1")]
+    #[command(after_help = "Examples:\n  quorate-testnet kill v1\nUndo it with: quorate-testnet start v1")]
     Kill(Node),
     /// Start a node that is down
-    #[command(after_help = "Example: quorate-testnet start v1")]
+    #[command(after_help = "Examples:\n  quorate-testnet start v1")]
     Start(Node),
     /// Stop a node's process where it is (SIGSTOP): its connections stand, and it says nothing
-    #[command(after_help = "Example: quorate-testnet pause v1\nUndo it with: quorate-testnet resume v1")]
+    #[command(after_help = "Examples:\n  quorate-testnet pause v1\nUndo it with: quorate-testnet resume v1")]
     Pause(Node),
     /// Let a paused node go on
-    #[command(after_help = "Example: quorate-testnet resume v1")]
+    #[command(after_help = "Examples:\n  quorate-testnet resume v1")]
     Resume(Node),
     /// Stop a node as an operator would, and start it again
-    #[command(after_help = "Example: quorate-testnet restart v1")]
+    #[command(after_help = "Examples:\n  quorate-testnet restart v1")]
     Restart(Node),
     /// Remove a node's chain and vote log and start it again: it follows, serves and does not vote
-    #[command(after_help = "Example: quorate-testnet wipe v1")]
+    #[command(after_help = "Examples:\n  quorate-testnet wipe v1")]
     Wipe(Wipe),
     /// Cut links between nodes, both ways or one way; cuts add up until `heal` (needs `up --faults`)
     #[command(after_help = PARTITION_HELP)]
     Partition(Partition),
     /// End all network faults: partitions and delays
-    #[command(after_help = "Example: quorate-testnet heal")]
+    #[command(after_help = "Examples:\n  quorate-testnet heal")]
     Heal,
     /// Make the links of a node, or one link, slow, both ways (needs `up --faults`)
     #[command(after_help = DELAY_HELP)]
@@ -94,15 +95,23 @@ pub enum Command {
     #[command(after_help = DISK_HELP)]
     Disk(Disk),
     /// Stop all nodes; a later `up` goes on with the same chain
-    #[command(after_help = "Example: quorate-testnet down")]
+    #[command(after_help = "Examples:\n  quorate-testnet down")]
     Down,
     /// Measure the running testnet: committed transactions per second, latency, and where the time goes
-    #[command(after_help = "Example: quorate-testnet bench --duration 20 --clients 1000")]
+    #[command(after_help = "Examples:\n  quorate-testnet bench --duration 20 --clients 1000")]
     Bench(Bench),
     /// Run the deterministic simulator: a seed is a run, with loss, delay and crashes
-    #[command(after_help = "Example: quorate-testnet simulate --seeds 1000")]
+    #[command(after_help = SIMULATE_HELP)]
     Simulate(Simulate),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
 }
+
+const COMPLETIONS_HELP: &str = "Examples:
+  quorate-testnet completions bash > ~/.local/share/bash-completion/completions/quorate-testnet
+  quorate-testnet completions zsh > ~/.zfunc/_quorate-testnet
+  quorate-testnet completions fish > ~/.config/fish/completions/quorate-testnet.fish";
 
 const PARTITION_HELP: &str = "Examples:
   quorate-testnet partition \"v0,v1|v2,v3\"    two halves that do not hear each other
@@ -121,6 +130,12 @@ const DISK_HELP: &str = "Examples:
   quorate-testnet disk v1 full          every write to a file fails, as on a full disk
   quorate-testnet disk v1 slow 100ms    every sync takes so much longer (needs strace)
 Undo it with: quorate-testnet disk v1 ok; after a write has failed, also: quorate-testnet restart v1";
+
+const SIMULATE_HELP: &str = "Examples:
+  quorate-testnet simulate --seeds 1000
+  quorate-testnet simulate --seed 7 --trace trace.txt
+  quorate-testnet simulate --scenario isolate_primary --seeds 50
+  quorate-testnet simulate --scenario list";
 
 /// `up`
 #[derive(Clone, Debug, Args)]
@@ -232,7 +247,7 @@ pub struct Wipe {
 /// `bench`
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Example:\n  quorate-testnet bench --duration 20 --sweep --page bench.html --record results.jsonl"
+    after_help = "Examples:\n  quorate-testnet bench --duration 20 --sweep --page bench.html --record results.jsonl"
 )]
 pub struct Bench {
     /// Seconds of full load, and again at each steady rate
@@ -280,8 +295,19 @@ pub struct Simulate {
     /// How many nodes each world has, 1 to 31 [default: as the seed decides]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=31))]
     pub nodes: Option<u8>,
+    /// Let only this go wrong, in worlds of its own: a situation by its name; `list` names them
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Option<String>,
     /// Write to this file the story of the first failing run, made as short as it can be (of the last run, where none
     /// fails: its plan and the end of its trace)
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+/// `completions`
+#[derive(Clone, Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
 }

@@ -7,14 +7,15 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quorate_cli::exit::{Exit, Failure};
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
-use crate::directory::{Directory, not_running};
+use crate::directory::{Directory, not_running, starting};
 use crate::fault::{Disk, Fault, LinkShown, Said};
+use crate::record::Record;
 
 /// The longest request or reply, in bytes.
 const LINE_BYTES_MAX: u64 = 256 << 10;
@@ -134,7 +135,7 @@ pub struct NodeProcess {
 }
 
 /// A testnet as its supervisor sees it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// The nodes' processes, by index.
     pub nodes: Vec<NodeProcess>,
@@ -148,8 +149,18 @@ pub struct State {
     pub said: Option<Said>,
 }
 
+impl State {
+    /// What the request did.
+    ///
+    /// # Errors
+    /// When that is not told.
+    pub fn take_said(&mut self) -> Result<Said, Failure> {
+        self.said.take().ok_or_else(|| Failure::internal("the supervisor does not tell what it did", "see `status`"))
+    }
+}
+
 /// What the supervisor answers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// It is done; this is how things are now.
@@ -192,6 +203,8 @@ impl Reply {
 pub struct Waiting {
     /// What is asked.
     pub request: Request,
+    /// When it had been read.
+    pub asked: Instant,
     /// Where the reply goes.
     pub reply: Sender<Reply>,
 }
@@ -247,7 +260,7 @@ fn serve(mut stream: UnixStream, sink: &impl Fn(Waiting)) -> io::Result<()> {
     let reply = match serde_json::from_slice(&line) {
         Ok(request) => {
             let (reply, answer) = channel();
-            sink(Waiting { request, reply });
+            sink(Waiting { request, asked: Instant::now(), reply });
             // Without an answer the supervisor is gone; the client sees the connection end.
             answer.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?
         }
@@ -281,7 +294,7 @@ pub fn ask(directory: &Directory, request: &Request) -> Result<Vec<NodeProcess>,
 /// Asks the supervisor of this directory. Returns how things are when it is done.
 ///
 /// # Errors
-/// Exit code 3 when none runs; what the supervisor refuses; or that it does not answer.
+/// Exit code 3 when none runs, or one is starting its nodes; what the supervisor refuses; or that it does not answer.
 pub fn ask_state(directory: &Directory, request: &Request) -> Result<State, Failure> {
     let mut stream = connect(directory)?;
     let mut exchange = || -> io::Result<Vec<u8>> {
@@ -303,7 +316,10 @@ pub fn ask_state(directory: &Directory, request: &Request) -> Result<State, Fail
 
 fn connect(directory: &Directory) -> Result<UnixStream, Failure> {
     let address = address(directory).map_err(|_| not_running(directory))?;
-    UnixStream::connect(&address.path).map_err(|_| not_running(directory))
+    UnixStream::connect(&address.path).map_err(|_| match Record::load(&directory.record()).is_starting() {
+        true => starting(directory),
+        false => not_running(directory),
+    })
 }
 
 #[cfg(test)]

@@ -189,6 +189,17 @@ pub fn not_running(directory: &Directory) -> Failure {
     )
 }
 
+/// The failure of a command that needs a running testnet, while `up` is not done.
+pub fn starting(directory: &Directory) -> Failure {
+    let path = directory.path().display();
+    Failure::new(
+        Exit::NotFound,
+        "starting",
+        format!("the testnet in {path} is starting: it has not committed yet"),
+        format!("wait until `up` says that it is up, then try again; end it with: quorate-testnet down --dir {path}"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

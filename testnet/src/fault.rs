@@ -1,5 +1,10 @@
 //! Faults as values: what is in force, and what is told of it.
 
+use std::time::Instant;
+
+use quorate_cli::clock;
+use quorate_cli::output::table::Style;
+use quorate_cli::output::time::utc;
 use quorate_cli::output::word;
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +84,7 @@ pub enum Disk {
 }
 
 /// What a command did.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Said {
     /// In words.
     pub what: String,
@@ -87,4 +92,33 @@ pub struct Said {
     pub undo: Option<String>,
     /// What else one should know.
     pub notes: Vec<String>,
+    /// Since when it is in force, Unix milliseconds.
+    pub at: u64,
+    /// Milliseconds from when the supervisor had read the request until it was in force.
+    pub took_ms: f64,
+}
+
+impl Said {
+    /// Something was done just now.
+    pub fn new(what: impl Into<String>, undo: Option<String>, notes: Vec<String>) -> Said {
+        Said { what: what.into(), undo, notes, at: clock::now_ms(), took_ms: 0.0 }
+    }
+
+    /// The same, of a request that was read at this moment and is in force now.
+    pub fn asked_at(mut self, asked: Instant) -> Said {
+        self.took_ms = (asked.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        self.at = clock::now_ms();
+        self
+    }
+
+    /// The text for people, its lines ended.
+    pub fn text(&self, style: Style) -> String {
+        let mut text = format!("  {}\n", style.strong(&self.what));
+        self.notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
+        text.push_str(&format!("  Done at {}, {} ms after the request\n", utc(self.at), self.took_ms));
+        if let Some(undo) = &self.undo {
+            text.push_str(&format!("  Undo it with: {undo}\n"));
+        }
+        text
+    }
 }

@@ -128,7 +128,7 @@ impl Faults {
     /// Notes a fault that is in force from now on; one of the same kind and target is replaced.
     pub fn begin(&self, kind: FaultKind, target: &str, what: &str, undo: &str) -> Said {
         self.insert(kind, target, what, undo, Effect::None);
-        Said { what: format!("{target}: {what}"), undo: Some(self.command(undo)), notes: Vec::new() }
+        Said::new(format!("{target}: {what}"), Some(self.command(undo)), Vec::new())
     }
 
     /// Notes that a fault has ended. Returns whether there was one.
@@ -226,7 +226,7 @@ impl Faults {
         if !cut.unnamed.is_empty() {
             notes.push(format!("Not named, so their links stay: {}.", cut.unnamed.join(", ")));
         }
-        Ok(Said { what: format!("partition {target}: {what}"), undo: Some(self.command("heal")), notes })
+        Ok(Said::new(format!("partition {target}: {what}"), Some(self.command("heal")), notes))
     }
 
     fn delay(&self, delay: &Delay) -> Result<Said, Failure> {
@@ -241,11 +241,7 @@ impl Faults {
         let what = describe(&conditions);
         let undo = format!("delay {target} --latency 0ms");
         self.insert(FaultKind::Delay, target, &what, &undo, Effect::Slow(pairs, conditions));
-        Ok(Said {
-            what: format!("delay {target}: {what}, each way"),
-            undo: Some(self.command(&undo)),
-            notes: Vec::new(),
-        })
+        Ok(Said::new(format!("delay {target}: {what}, each way"), Some(self.command(&undo)), Vec::new()))
     }
 
     fn undelay(&self, target: &str, pairs: &BTreeSet<(usize, usize)>) -> Result<Said, Failure> {
@@ -259,7 +255,7 @@ impl Faults {
             others => vec![format!("Still in force on some of these links: the delay of {others}.")],
         };
         let what = if ended { "ended" } else { "there was none" };
-        Ok(Said { what: format!("delay {target}: {what}"), undo: None, notes })
+        Ok(Said::new(format!("delay {target}: {what}"), None, notes))
     }
 
     fn heal(&self) -> Result<Said, Failure> {
@@ -283,7 +279,7 @@ impl Faults {
                 vec![format!("Other faults stay until: {}.", left.join("; "))]
             }
         };
-        Ok(Said { what, undo: None, notes })
+        Ok(Said::new(what, None, notes))
     }
 
     /// The directions that a node's name or a pair `v0-v1` stands for.

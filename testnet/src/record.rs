@@ -135,6 +135,12 @@ impl Record {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
+    /// Whether a supervisor lives that has nodes running. One that takes no commands is starting then: before it stops
+    /// listening it has ended its nodes.
+    pub fn is_starting(&self) -> bool {
+        self.supervisor.is_some_and(ProcessId::is_alive) && self.nodes.iter().any(|node| node.process.is_alive())
+    }
+
     /// Writes the record, whole or not at all.
     ///
     /// # Errors

@@ -153,11 +153,7 @@ impl Slot {
         if !id.resume() {
             return Err(Failure::internal(format!("{} does not go on", self.name), "try again, or restart it"));
         }
-        Ok(Said {
-            what: format!("{}: goes on (process {} got SIGCONT)", self.name, id.pid),
-            undo: None,
-            notes: Vec::new(),
-        })
+        Ok(Said::new(format!("{}: goes on (process {} got SIGCONT)", self.name, id.pid), None, Vec::new()))
     }
 
     /// Makes its clock wrong from its next start on.
@@ -174,8 +170,7 @@ impl Slot {
         home::set_clock_offset(&self.home, offset_ms)?;
         if offset_ms == 0 {
             faults.end(FaultKind::Clock, &self.name, "set right");
-            let what = format!("{}: its clock is right", self.name);
-            return Ok(Said { what, undo: None, notes: Vec::new() });
+            return Ok(Said::new(format!("{}: its clock is right", self.name), None, Vec::new()));
         }
         let side = if offset_ms > 0 { "ahead" } else { "behind" };
         let what = format!("its clock is {} {side} (clock_offset in its node.toml)", show_ms(offset_ms.unsigned_abs()));
@@ -221,7 +216,7 @@ impl Slot {
             )],
             _ => Vec::new(),
         };
-        Said { what: format!("{}: its disk works", self.name), undo: None, notes }
+        Said::new(format!("{}: its disk works", self.name), None, notes)
     }
 
     fn apply_disk(&mut self, disk: Disk) -> Result<(), Failure> {

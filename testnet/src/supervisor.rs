@@ -168,12 +168,14 @@ impl Supervisor {
         let mut waiting = None;
         loop {
             match events.recv_timeout(LOOK_EVERY) {
-                Ok(Event::Control(Waiting { request: Request::Down {}, reply })) => {
+                Ok(Event::Control(Waiting { request: Request::Down {}, reply, .. })) => {
                     waiting = Some(reply);
                     break;
                 }
                 // A client that is gone does not want its reply.
-                Ok(Event::Control(Waiting { request, reply })) => drop(reply.send(self.answer(&request))),
+                Ok(Event::Control(Waiting { request, asked, reply })) => {
+                    drop(reply.send(self.answer(&request, asked)));
+                }
                 Ok(Event::Interrupted) => break,
                 Err(RecvTimeoutError::Timeout) => self.look_after(),
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -201,9 +203,9 @@ impl Supervisor {
         self.record(&[]);
     }
 
-    fn answer(&mut self, request: &Request) -> Reply {
+    fn answer(&mut self, request: &Request, asked: Instant) -> Reply {
         self.look_after();
-        let done = self.act(request);
+        let done = self.act(request).map(|said| said.map(|said| said.asked_at(asked)));
         self.record(&[]);
         match done {
             Ok(said) => Reply::Done(Box::new(self.state(said))),
@@ -213,21 +215,21 @@ impl Supervisor {
 
     fn act(&mut self, request: &Request) -> Result<Option<Said>, Failure> {
         let faults = Arc::clone(&self.faults);
-        match request {
+        let said = match request {
             Request::Kill { node } => self.kill(node)?,
             Request::Start { node } => self.start_by_name(node)?,
             Request::Restart { node } => self.restart(node)?,
             Request::Wipe { node } => self.wipe(node)?,
-            Request::Pause { node } => return self.slot(node)?.pause(&faults).map(Some),
-            Request::Resume { node } => return self.slot(node)?.resume(&faults).map(Some),
-            Request::Clock { node, offset_ms } => return self.clock(node, *offset_ms).map(Some),
-            Request::Disk { node, disk } => return self.slot(node)?.set_disk(*disk, &faults).map(Some),
+            Request::Pause { node } => self.slot(node)?.pause(&faults)?,
+            Request::Resume { node } => self.slot(node)?.resume(&faults)?,
+            Request::Clock { node, offset_ms } => self.clock(node, *offset_ms)?,
+            Request::Disk { node, disk } => self.slot(node)?.set_disk(*disk, &faults)?,
             Request::Partition { .. } | Request::Delay(_) | Request::Heal {} => {
                 return self.faults.answer(request).transpose();
             }
-            Request::Processes {} | Request::Down {} => {}
-        }
-        Ok(None)
+            Request::Processes {} | Request::Down {} => return Ok(None),
+        };
+        Ok(Some(said))
     }
 
     fn slot(&mut self, name: &str) -> Result<&mut Slot, Failure> {
@@ -247,34 +249,44 @@ impl Supervisor {
         })
     }
 
-    fn kill(&mut self, name: &str) -> Result<(), Failure> {
+    fn kill(&mut self, name: &str) -> Result<Said, Failure> {
         let index = self.index(name)?;
         self.slots[index].end(None, &self.faults)?;
         self.faults.note("kill", name, "killed");
-        Ok(())
+        Ok(Said::new(format!("{name} is killed"), Some(self.faults.command(&format!("start {name}"))), Vec::new()))
     }
 
-    fn start_by_name(&mut self, name: &str) -> Result<(), Failure> {
+    fn start_by_name(&mut self, name: &str) -> Result<Said, Failure> {
         let index = self.index(name)?;
         self.start(index)?;
         self.faults.note("start", name, "started");
-        Ok(())
+        let undo = self.faults.command(&format!("kill {name}"));
+        Ok(Said::new(format!("{name} runs{}", self.process_of(index)), Some(undo), Vec::new()))
     }
 
-    fn restart(&mut self, name: &str) -> Result<(), Failure> {
+    fn restart(&mut self, name: &str) -> Result<Said, Failure> {
         let index = self.index(name)?;
         self.stop(index);
         self.start(index)?;
         self.faults.note("restart", name, "stopped in order and started");
-        Ok(())
+        let what = format!("{name} was stopped and runs again{}", self.process_of(index));
+        Ok(Said::new(what, None, vec!["There is nothing to undo.".to_owned()]))
     }
 
-    fn wipe(&mut self, name: &str) -> Result<(), Failure> {
+    fn wipe(&mut self, name: &str) -> Result<Said, Failure> {
         let index = self.index(name)?;
         self.stop(index);
         home::wipe(&self.slots[index].home)?;
         self.faults.note("wipe", name, "lost its chain and its vote log");
-        self.start(index)
+        self.start(index)?;
+        let process = self.process_of(index);
+        let what = format!("{name} is wiped and runs again{process}: it follows and serves, and does not vote");
+        Ok(Said::new(what, None, vec!["Nothing undoes it: it never votes again on this chain.".to_owned()]))
+    }
+
+    fn process_of(&self, index: usize) -> String {
+        let pid = self.slots[index].process().map(|process| process.id().pid);
+        pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
     }
 
     fn clock(&mut self, name: &str, offset_ms: i64) -> Result<Said, Failure> {

@@ -319,6 +319,12 @@ fn ctrl_c_before_the_net_is_up_leaves_nothing_running() {
         thread::sleep(Duration::from_millis(20));
     }
     let started = recorded();
+    // A net that is coming up is not one that does not run.
+    let bench = net.testnet(&["bench", "--duration", "1"]);
+    assert_eq!(bench.code, Some(3), "{bench:?}");
+    assert!(bench.err.contains("starting") && bench.err.contains("hint: wait until `up`"), "{bench:?}");
+    let look = net.look();
+    assert_eq!((&look["running"], &look["starting"]), (&Value::from(false), &Value::from(true)), "{look}");
     kill_process(Pid::from_raw(i32::try_from(up.id()).unwrap()).unwrap(), Signal::INT).unwrap();
     assert_eq!(up.wait().unwrap().code(), Some(130));
     for pid in started {

@@ -3,10 +3,13 @@
 mod common;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use quorate_cli::clock::now_ms;
 use quorate_node::config::NodeConfig;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
@@ -76,6 +79,10 @@ fn faults_are_shown_with_their_undo_survive_a_restart_and_end_by_their_inverse()
     assert_ne!(pid(&net), before);
     net.testnet(&["restart", "v2"]).ok();
     net.testnet(&["pause", "v1"]).ok();
+    // What is done to a node says how it is undone and since when, as faults do.
+    for (arguments, undo) in [(&["kill", "v2"][..], Some("start v2")), (&["start", "v2"], Some("kill v2"))] {
+        assert_says_undo_and_time(&net, arguments, undo);
+    }
 
     let look = net.look();
     assert_eq!(kinds(&look), ["partition v0>v3", "delay v1-v2", "clock v3", "pause v1"]);
@@ -102,16 +109,129 @@ fn faults_are_shown_with_their_undo_survive_a_restart_and_end_by_their_inverse()
         net.testnet(undo).ok();
         assert_eq!(kinds(&net.look()), left, "{undo:?}");
     }
+    assert_says_undo_and_time(&net, &["disk", "v2", "full"], Some("disk v2 ok"));
+    assert_says_undo_and_time(&net, &["disk", "v2", "ok"], None);
+    assert_says_undo_and_time(&net, &["restart", "v2"], None);
+    let wiped = assert_says_undo_and_time(&net, &["wipe", "v2"], None);
+    assert!(wiped["notes"][0].as_str().unwrap().contains("Nothing undoes it"), "{wiped}");
     net.transfer("1").ok();
     net.wait_equal(net.height(), &[]);
     let lines = fs::read_to_string(net.path().join("faults.jsonl")).unwrap();
     let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let named = |event: &str| events.iter().any(|line| line["event"] == event && line["time"].as_u64() > Some(0));
-    for event in
-        ["partition", "delay", "clock", "pause", "pause ended", "delay ended", "heal", "clock ended", "restart"]
-    {
+    for event in [
+        "partition",
+        "delay",
+        "clock",
+        "pause",
+        "pause ended",
+        "delay ended",
+        "heal",
+        "clock ended",
+        "restart",
+        "kill",
+        "start",
+        "disk",
+        "disk ended",
+        "wipe",
+    ] {
         assert!(named(event), "{event}: {lines}");
     }
+}
+
+/// In JSON, and for people. Returns what it says.
+fn assert_says_undo_and_time(net: &Net, arguments: &[&str], undo: Option<&str>) -> Value {
+    let before = now_ms();
+    let done = net.testnet(&[arguments, &["--output", "json"]].concat()).ok();
+    let said = done.json()["data"].clone();
+    let dir = net.path().display();
+    let command = undo.map_or(Value::Null, |undo| format!("quorate-testnet {undo} --dir {dir}").into());
+    assert_eq!(said["undo"], command, "{arguments:?}: {said}");
+    let (at, took) = (said["at"].as_u64().unwrap(), said["took_ms"].as_f64().unwrap());
+    assert!(before <= at && at <= now_ms() && took >= 0.0, "{arguments:?}: {said}");
+    println!("{}: {took} ms", arguments.join(" "));
+    said
+}
+
+/// The soft limit on the size of a file, as the system has it for a process.
+fn file_size_limit(pid: u64) -> String {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max file size")).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+/// The letter that the system has for what a process does: T is stopped by a signal.
+fn process_state(pid: u64) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(')').next().unwrap().split_whitespace().next().unwrap().to_owned()
+}
+
+/// How a stranger is greeted who connects as v0 does to v1: a libp2p node answers this first line with the same.
+const GREETING: &[u8] = b"\x13/multistream/1.0.0\n";
+
+/// Connects over the link from v0 to v1 and greets.
+fn greet_v1(net: &Net) -> TcpStream {
+    let config = NodeConfig::load(&net.path().join("v0").join("node.toml")).unwrap();
+    let peer = config.peers.into_iter().find(|peer| peer.index == 1).unwrap();
+    let mut parts = peer.address.split('/').skip(2).step_by(2);
+    let (host, port) = (parts.next().unwrap(), parts.next().unwrap());
+    let mut stream = TcpStream::connect((host, port.parse::<u16>().unwrap())).unwrap();
+    stream.write_all(GREETING).unwrap();
+    stream
+}
+
+/// Waits for the answer; false where none came in this time.
+fn is_greeted(stream: &mut TcpStream, patience: Duration) -> bool {
+    stream.set_read_timeout(Some(patience)).unwrap();
+    let mut answer = [0; GREETING.len()];
+    match stream.read_exact(&mut answer) {
+        Ok(()) => answer == GREETING,
+        Err(_) => false,
+    }
+}
+
+fn pid(net: &Net, name: &str) -> u64 {
+    let node = net.status().into_iter().find(|node| node["name"] == name).unwrap();
+    node["pid"].as_u64().unwrap()
+}
+
+#[test]
+fn a_pause_is_in_force_when_its_command_returns() {
+    let net = with_proxies();
+    let v3 = pid(&net, "v3");
+    assert_says_undo_and_time(&net, &["pause", "v3"], Some("resume v3"));
+    assert_eq!(process_state(v3), "T");
+    assert_says_undo_and_time(&net, &["resume", "v3"], None);
+    assert_ne!(process_state(v3), "T");
+}
+
+#[test]
+fn a_full_disk_is_in_force_when_its_command_returns() {
+    let net = with_proxies();
+    let v1 = pid(&net, "v1");
+    let unlimited = file_size_limit(v1);
+    assert_says_undo_and_time(&net, &["disk", "v1", "full"], Some("disk v1 ok"));
+    assert_eq!(file_size_limit(v1), "0");
+    assert_says_undo_and_time(&net, &["disk", "v1", "ok"], None);
+    assert_eq!(file_size_limit(v1), unlimited);
+}
+
+#[test]
+fn a_partition_its_end_and_a_delay_are_in_force_when_their_commands_return() {
+    let net = with_proxies();
+    assert!(is_greeted(&mut greet_v1(&net), PATIENCE), "the link works");
+    assert_says_undo_and_time(&net, &["partition", "v0|v1"], Some("heal"));
+    let mut held = greet_v1(&net);
+    assert!(!is_greeted(&mut held, Duration::from_millis(300)), "a cut link carries nothing");
+    assert_says_undo_and_time(&net, &["heal"], None);
+    assert!(is_greeted(&mut greet_v1(&net), PATIENCE), "a healed link carries");
+
+    let latency = Duration::from_millis(400);
+    assert_says_undo_and_time(&net, &["delay", "v0-v1", "--latency", "400ms"], Some("delay v0-v1 --latency 0ms"));
+    let began = Instant::now();
+    assert!(is_greeted(&mut greet_v1(&net), PATIENCE));
+    assert!(began.elapsed() >= 2 * latency, "there and back: {:?}", began.elapsed());
+    net.testnet(&["heal"]).ok();
 }
 
 #[test]

@@ -19,31 +19,35 @@ use crate::home::{Home, NewHome, create, create_keys, found, read_genesis};
 /// A seed file holds 64 hex digits and perhaps the end of a line.
 const SEED_FILE_BYTES_MAX: u64 = 256;
 
+pub(super) const EXAMPLES: &str = "Examples:
+  quorate-node init --home HOME
+  quorate-node init --home HOME --genesis genesis.json --api 127.0.0.1:8080 --p2p 192.0.2.10:7000 --peer 1=/ip4/192.0.2.11/tcp/7000";
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The home to make.
-    #[arg(long)]
+    /// The home to make
+    #[arg(long, value_name = "HOME")]
     home: PathBuf,
-    /// The genesis that names this node's keys. Without it only the keys are made, to be put into a genesis.
-    #[arg(long)]
+    /// The genesis that names this node's keys; without it only the keys are made, to be put into a genesis
+    #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
-    /// The node's place in the genesis; checked against the keys.
-    #[arg(long, requires = "genesis")]
+    /// The node's place in the genesis; checked against the keys
+    #[arg(long, requires = "genesis", value_name = "INDEX")]
     index: Option<u8>,
-    /// A file with the seed (64 hex digits) of a consensus key that has never signed a vote, instead of a new key.
-    #[arg(long, requires = "network_seed_file")]
+    /// A file with the seed (64 hex digits) of a consensus key that has never signed a vote, instead of a new key
+    #[arg(long, requires = "network_seed_file", value_name = "FILE")]
     consensus_seed_file: Option<PathBuf>,
-    /// A file with the seed (64 hex digits) of the network key, instead of a new key.
-    #[arg(long, requires = "consensus_seed_file")]
+    /// A file with the seed (64 hex digits) of the network key, instead of a new key
+    #[arg(long, requires = "consensus_seed_file", value_name = "FILE")]
     network_seed_file: Option<PathBuf>,
-    /// Where the HTTP API listens.
-    #[arg(long, default_value = "127.0.0.1:0")]
+    /// Where the HTTP API listens
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     api: SocketAddr,
-    /// Where other validators connect.
-    #[arg(long, default_value = "127.0.0.1:0")]
+    /// Where other validators connect
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
     p2p: SocketAddr,
-    /// Where another validator is, for example 1=/ip4/192.0.2.7/tcp/7000. Once for each.
-    #[arg(long = "peer")]
+    /// Where another validator is, for example 1=/ip4/192.0.2.7/tcp/7000; once for each
+    #[arg(long = "peer", value_name = "INDEX=MULTIADDRESS")]
     peers: Vec<PeerArgument>,
 }
 

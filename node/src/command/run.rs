@@ -17,16 +17,20 @@ use crate::home::Home;
 use crate::node::Node;
 use crate::telemetry::{LogFormat, start_log};
 
+pub(super) const EXAMPLES: &str = "Examples:
+  quorate-node run --home HOME
+  quorate-node run --home HOME --log info,quorate_node=debug --log-format json";
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The node's home.
-    #[arg(long)]
+    /// The node's home
+    #[arg(long, value_name = "HOME")]
     home: PathBuf,
-    /// What to log: a level, or target=level, separated by commas. Wins over RUST_LOG and node.toml.
-    #[arg(long)]
+    /// What to log: a level, or target=level, separated by commas; wins over RUST_LOG and node.toml
+    #[arg(long, value_name = "FILTER")]
     log: Option<String>,
-    /// How to log: `json` is one object per line. Wins over node.toml.
-    #[arg(long)]
+    /// How to log: `json` is one object per line; wins over node.toml
+    #[arg(long, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
 

@@ -70,7 +70,7 @@ impl From<BytesRejection> for Refusal {
 /// The answer for paths that do not exist.
 pub async fn no_such_path(uri: Uri) -> Refusal {
     Refusal::new(Code::NotFound, format!("there is no path {}", uri.path()))
-        .hint("see the README for the paths of the API")
+        .hint("GET /v1/openapi.json has the paths of the API")
 }
 
 /// The answer for methods that a path does not take.

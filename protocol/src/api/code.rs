@@ -196,13 +196,13 @@ codes! {
         "send `Authorization: Bearer TOKEN` with the token of this node's api_token_file";
     /// The request itself is wrong: a parameter, a path, a header.
     BadRequest = 200, "bad_request", Service, 400, false, NotApplied,
-        "see the detail; the API is described in the README";
+        "see the detail; GET /v1/openapi.json describes the API, docs/api has the same for people";
     /// No such thing here, or not yet.
     NotFound = 201, "not_found", Service, 404, true, Unknown,
         "check the id; a node that is behind may not have it yet";
     /// The path does not take this method.
     MethodNotAllowed = 202, "method_not_allowed", Service, 405, false, NotApplied,
-        "see the README for the methods of this path";
+        "GET /v1/openapi.json has the methods of each path";
     /// The body has a type that the path does not take.
     UnsupportedMediaType = 203, "unsupported_media_type", Service, 415, false, NotApplied,
         "send application/json, or application/x-borsh for many";

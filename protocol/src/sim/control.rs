@@ -76,6 +76,7 @@ impl World {
     ///
     /// When there is no such validator.
     pub fn add_twin(&mut self, of: NodeIndex) -> NodeIndex {
+        self.happened.twins += 1;
         let twin = NodeIndex(self.nodes.len() as u8);
         let chain = MemoryStore::new();
         chain.initialize(&self.genesis).expect("an empty store takes a genesis");
@@ -108,10 +109,14 @@ impl World {
 
     /// Kills a node. What it had not synced is lost or kept as told.
     pub fn crash(&mut self, node: NodeIndex, unsynced: Unsynced) {
+        let leads = self.leads(node);
         if self.node_mut(node).running.take().is_none() {
             return;
         }
         self.note(node, format_args!("crashes"));
+        self.happened.crashes += 1;
+        self.happened.primary_crashes += u64::from(leads);
+        self.happened.unsynced_crashes += u64::from(self.node(node).disk.has_unsynced());
         self.node_mut(node).disk.crash(unsynced);
         if !self.is_lying(node) {
             let crashed = Observation::Crashed { node, store: &self.nodes[node.as_usize()].disk.store };
@@ -166,8 +171,12 @@ impl World {
         }
         match found {
             Found::Whole { cut: 0, .. } => {}
-            Found::Whole { cut, .. } => self.note(node, format_args!("cuts {cut} from the end of its journal")),
+            Found::Whole { cut, .. } => {
+                self.happened.torn += 1;
+                self.note(node, format_args!("cuts {cut} from the end of its journal"));
+            }
             Found::Amnesiac { reason } => {
+                self.happened.amnesiacs += 1;
                 self.note(node, format_args!("follows and serves, and does not vote: {reason}"));
                 self.node_mut(node).standing.amnesiac = Some(reason);
                 if let Some(running) = self.running_mut(node) {

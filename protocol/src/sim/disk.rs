@@ -88,6 +88,11 @@ impl Disk {
         self.queue.push_back(write);
     }
 
+    /// Whether a crash would find writes that are not synced.
+    pub(super) fn has_unsynced(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Begins a sync of everything queued, unless one is under way or there is nothing to sync.
     pub(super) fn begin_sync(&mut self) -> bool {
         let begins = self.syncing == 0 && !self.queue.is_empty();

@@ -68,7 +68,11 @@ impl World {
             return false;
         }
         let validator = self.node(from).validator;
-        self.lie(to, |behaviour, liar| behaviour.on_receive(liar, validator, message)).unwrap_or(true)
+        let heard = self.lie(to, |behaviour, liar| {
+            let is_heard = behaviour.on_receive(liar, validator, message);
+            (is_heard, is_heard && liar.has_said_nothing())
+        });
+        heard.unwrap_or(true)
     }
 
     /// What the edge of a node does: signatures are checked, and strangers are dropped.
@@ -99,7 +103,10 @@ impl World {
     /// A node says something to one validator. A liar's behaviour decides what that becomes.
     pub(super) fn tell(&mut self, node: NodeIndex, to: NodeIndex, message: &PeerMessage) {
         if self.node(node).behaviour.is_some() {
-            self.lie(node, |behaviour, liar| behaviour.on_send(liar, to, message));
+            self.lie(node, |behaviour, liar| {
+                behaviour.on_send(liar, to, message);
+                ((), liar.has_said_only(to, message))
+            });
         } else if let Some(message) = self.pass_edge(node, message) {
             self.carry_to_validator(node, to, &message);
         }
@@ -120,18 +127,21 @@ impl World {
         let others: Vec<NodeIndex> = self.indices().into_iter().filter(|to| *to != own).collect();
         for to in others {
             if self.node(from).behaviour.is_some() {
-                self.lie(from, |behaviour, liar| behaviour.on_gossip(liar, to, bodies));
+                self.lie(from, |behaviour, liar| {
+                    behaviour.on_gossip(liar, to, bodies);
+                    ((), liar.has_gossiped_only(to, bodies))
+                });
             } else {
                 self.carry_gossip(from, to, bodies);
             }
         }
     }
 
-    /// Lets a liar act, and carries out what it says.
+    /// Lets a liar act, and carries out what it says. `act` says with its result whether an honest node had done the same.
     pub(super) fn lie<T>(
         &mut self,
         node: NodeIndex,
-        act: impl FnOnce(&mut dyn Behaviour, &mut Liar<'_>) -> T,
+        act: impl FnOnce(&mut dyn Behaviour, &mut Liar<'_>) -> (T, bool),
     ) -> Option<T> {
         let mut behaviour = self.node_mut(node).behaviour.take()?;
         let now = self.clock.read(node);
@@ -143,7 +153,8 @@ impl World {
             (result, liar.into_said())
         });
         self.node_mut(node).behaviour = Some(behaviour);
-        let (result, said) = acted?;
+        let ((result, is_honest), said) = acted?;
+        self.happened.lies += u64::from(!is_honest);
         for said in said {
             match said {
                 Said::Message { to, message } => {
@@ -220,7 +231,10 @@ impl World {
             Some(Fate::Repeat(times)) => (times, Duration::ZERO),
         };
         for _ in 0..times {
-            for delay in self.network.link(from, to).deliveries(&mut self.random) {
+            let link = self.network.link(from, to);
+            let delays = link.deliveries(&mut self.random);
+            self.count_deliveries((from, to), link, &delays);
+            for delay in delays {
                 self.schedule(delay + later, Event::Deliver { from, to, message: Arc::clone(message) });
             }
         }

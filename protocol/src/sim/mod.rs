@@ -74,6 +74,7 @@
 //! | [`byzantine`] | a file for each way of lying |
 //! | [`genesis`], [`payment`], [`workload`] | accounts and clients |
 //! | [`plan`], [`fault`], `run`, [`liveness`], [`outcome`] | from a seed to an outcome |
+//! | [`scenario`], [`happened`] | plans of one situation, by its name, and whether it came about |
 //! | [`shrink`](mod@shrink), [`legend`](mod@legend) | from a failure to a story |
 //! | [`invariants`] | the promises |
 //! | [`trace`], `describe` | what happened, in words |
@@ -91,6 +92,7 @@ mod execute;
 pub mod fault;
 pub mod flight;
 pub mod genesis;
+pub mod happened;
 pub mod invariants;
 mod journal;
 pub mod legend;
@@ -105,6 +107,7 @@ pub mod plan;
 mod pump;
 pub mod random;
 mod run;
+pub mod scenario;
 pub mod shrink;
 pub mod storage_fault;
 pub mod store;
@@ -123,6 +126,7 @@ pub use disk::Disk;
 pub use fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
 pub use flight::{Fate, InFlight};
 pub use genesis::{Account, Accounts};
+pub use happened::Happened;
 pub use invariants::{Invariant, Observation, Promise, Violation};
 pub use legend::legend;
 pub use network::{Link, Network};
@@ -130,6 +134,7 @@ pub use outcome::{Outcome, OutcomeKind, Report};
 pub use payment::transfer;
 pub use plan::Plan;
 pub use random::Random;
+pub use scenario::{Scenario, scenarios};
 pub use shrink::{Shrunk, shrink};
 pub use storage_fault::{Place, StorageFault};
 pub use store::SimStore;

@@ -1,5 +1,6 @@
 //! How a world ended.
 
+use super::happened::Happened;
 use super::invariants::{Promise, Violation};
 use quorate_crypto::Digest;
 use std::fmt;
@@ -78,6 +79,8 @@ pub struct Report {
     pub view: u64,
     /// Faults that happened, liars included.
     pub faults: usize,
+    /// What happened in it, counted.
+    pub happened: Happened,
     /// What liars sent that did not verify.
     pub dropped: u64,
     /// Lines of the trace.

@@ -18,7 +18,9 @@ impl World {
 
     fn begin_sync(&mut self, node: NodeIndex) {
         if self.node_mut(node).disk.begin_sync() {
-            let sync = self.node(node).disk.sync.unwrap_or(self.config.sync);
+            let slow = self.node(node).disk.sync;
+            self.happened.slow_syncs += u64::from(slow.is_some());
+            let sync = slow.unwrap_or(self.config.sync);
             let (delay, life) = (self.draw(sync), self.node(node).life);
             self.schedule(delay, Event::Synced { node, life });
         }

@@ -44,7 +44,10 @@ impl World {
                 self.handle(node, Input::Deadline);
             }
             Event::Tick { node, life } if self.lives(node, life) => {
-                self.lie(node, |behaviour, liar| behaviour.on_tick(liar));
+                self.lie(node, |behaviour, liar| {
+                    behaviour.on_tick(liar);
+                    ((), liar.has_said_nothing())
+                });
                 self.schedule(Liar::TICK, Event::Tick { node, life });
             }
             // It was meant for an earlier life, for a link that has changed again, or for a deadline that has moved.
@@ -125,7 +128,9 @@ impl World {
         let detail = format!("{node} stopped itself: {reason}");
         let promise = if reason.starts_with("diverged") { Promise::Agreement } else { Promise::Availability };
         if let Some(running) = self.running_mut(node) {
+            let is_first = running.halted.is_none();
             running.halted.get_or_insert(reason);
+            self.happened.halts += u64::from(is_first);
         }
         if !self.node(node).standing.may_halt {
             self.break_promise(Some(Violation { promise, detail }));

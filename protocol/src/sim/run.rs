@@ -1,6 +1,7 @@
 //! From a plan to an outcome.
 
 use super::fault::{Cast, Fault, Role, TimedFault, TimedTransaction};
+use super::happened::Happened;
 use super::invariants::{Promise, Violation};
 use super::liveness;
 use super::outcome::{Outcome, Report};
@@ -78,6 +79,7 @@ impl Plan {
                 height: 0,
                 view: 0,
                 faults: self.trouble(),
+                happened: Happened::default(),
                 dropped: 0,
                 lines: 0,
                 digest: Digest::ZERO,
@@ -149,10 +151,14 @@ impl Play<'_> {
             }
             Fault::Partition { side } => {
                 world.say(format_args!("nothing passes between {side:?} and the others"));
+                if let [alone] = side[..] {
+                    world.count_cut(alone);
+                }
                 self.cut();
             }
             Fault::Cut { from, to } => {
                 world.say(format_args!("nothing passes from {from} to {to}"));
+                world.count_cut(*from);
                 self.cut();
             }
             Fault::SlowLink { from, to, delay } => {
@@ -163,6 +169,7 @@ impl Play<'_> {
             Fault::Storage { node, fault } => world.damage(*node, *fault),
             Fault::Clock { node, skew, drift } => {
                 world.say(format_args!("the clock of {node} jumps to {skew} ms ahead, and drifts"));
+                world.count_clock(*node, *skew, *drift);
                 world.clock_mut().set_skew(*node, *skew);
                 world.clock_mut().set_drift(*node, *drift);
             }
@@ -248,6 +255,7 @@ impl Play<'_> {
             height: world.height(first).0,
             view: views.max().unwrap_or_default().0,
             faults: begun + plan.casts.len(),
+            happened: world.happened(),
             dropped: world.dropped(),
             lines: world.trace().count(),
             digest: world.trace().digest(),

@@ -79,8 +79,13 @@ impl World {
                 let key = held.key.public_key();
                 self.observe(Observation::Wiped { node, key });
             }
-            StorageFault::RottenBlock { below_head } => held.disk.store.rot(Height(head.saturating_sub(below_head))),
+            StorageFault::RottenBlock { below_head } => {
+                held.disk.store.rot(Height(head.saturating_sub(below_head)));
+                self.happened.rotten_blocks += u64::from(head > below_head);
+            }
             StorageFault::MisdirectedRead { below_head } => {
+                self.happened.rotten_blocks += u64::from(head > below_head);
+                let held = self.node_mut(node);
                 let height = Height(head.saturating_sub(below_head));
                 held.disk.store.misdirect(height, height.previous().unwrap_or_default());
             }

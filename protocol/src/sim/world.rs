@@ -7,6 +7,7 @@ use super::disk::Disk;
 use super::event::{Event, Queue};
 use super::flight::{Fate, InFlight};
 use super::genesis::{self, Accounts};
+use super::happened::Happened;
 use super::invariants::{self, Observation, Violation};
 use super::network::Network;
 use super::node::{Node, Running};
@@ -53,6 +54,9 @@ pub struct World {
     pub(super) interceptor: Option<Interceptor>,
     /// Messages and transactions of liars that did not verify, and so went no further than the edge.
     pub(super) dropped: u64,
+    pub(super) happened: Happened,
+    /// When the latest message over each link arrives.
+    pub(super) latest: BTreeMap<(NodeIndex, NodeIndex), Instant>,
 }
 
 impl World {
@@ -89,6 +93,8 @@ impl World {
             admissions: BTreeMap::new(),
             interceptor: None,
             dropped: 0,
+            happened: Happened::default(),
+            latest: BTreeMap::new(),
             config,
             genesis,
             accounts,

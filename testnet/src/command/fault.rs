@@ -109,20 +109,14 @@ pub fn disk(disk: &Disk, directory: &Directory, printer: Printer) -> Result<Exit
 }
 
 fn act(request: Request, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
-    let state = control::ask_state(directory, &request)?;
-    let said =
-        state.said.ok_or_else(|| Failure::internal("the supervisor does not tell what it did", "see `status`"))?;
+    let mut state = control::ask_state(directory, &request)?;
+    let said = state.take_said()?;
     printer.print(&Done { said, faults: state.faults, links: state.links })?;
     Ok(Exit::Success)
 }
 
 impl Readable for Done {
     fn text(&self, style: Style) -> String {
-        let mut text = format!("  {}\n", style.strong(&self.said.what));
-        self.said.notes.iter().for_each(|note| text.push_str(&format!("  {note}\n")));
-        if let Some(undo) = &self.said.undo {
-            text.push_str(&format!("  Undo it with: {undo}\n"));
-        }
-        text
+        self.said.text(style)
     }
 }

@@ -1,6 +1,7 @@
 //! What each command does.
 
 pub mod bench;
+pub mod completions;
 pub mod down;
 pub mod fault;
 pub mod node;
@@ -31,6 +32,9 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
     if let Command::Simulate(simulate) = &arguments.command {
         return simulate::run(simulate, printer);
     }
+    if let Command::Completions(completions) = &arguments.command {
+        return completions::run(completions);
+    }
     let directory = arguments.global.directory()?;
     match &arguments.command {
         Command::Up(up) => up::run(up, &directory, printer),
@@ -48,6 +52,6 @@ fn run(arguments: &Arguments, printer: Printer) -> Result<Exit, Failure> {
         Command::Wipe(which) => node::wipe(which, &directory, printer),
         Command::Bench(bench) => bench::run(bench, &directory, printer),
         Command::Down => down::run(&directory, printer),
-        Command::Simulate(_) => Ok(Exit::Success),
+        Command::Simulate(_) | Command::Completions(_) => Ok(Exit::Success),
     }
 }

@@ -8,18 +8,18 @@ use quorate_cli::output::{Printer, Readable};
 use serde::Serialize;
 
 use crate::arguments::{Node, Wipe};
-use crate::banner::quoted;
 use crate::control::{self, NodeProcess, Request};
 use crate::directory::Directory;
+use crate::fault::Said;
 use crate::home;
 
 /// What was done to one node.
 #[derive(Serialize)]
-#[serde(transparent)]
 struct Done {
+    #[serde(flatten)]
     node: NodeProcess,
-    #[serde(skip)]
-    what: &'static str,
+    #[serde(flatten)]
+    said: Said,
 }
 
 /// Kills a node.
@@ -27,10 +27,7 @@ struct Done {
 /// # Errors
 /// When the testnet, or the node, does not run.
 pub fn kill(which: &Node, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
-    act(&which.node, Request::Kill { node: which.node.clone() }, "is killed", directory, printer)?;
-    let dir = quoted(directory.path());
-    printer.say(&format!("Undo it with: quorate-testnet start {} --dir {dir}", which.node));
-    Ok(Exit::Success)
+    act(&which.node, Request::Kill { node: which.node.clone() }, directory, printer)
 }
 
 /// Starts a node.
@@ -38,7 +35,7 @@ pub fn kill(which: &Node, directory: &Directory, printer: Printer) -> Result<Exi
 /// # Errors
 /// When the testnet does not run, the node runs already, or does not come up.
 pub fn start(which: &Node, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
-    act(&which.node, Request::Start { node: which.node.clone() }, "runs", directory, printer)
+    act(&which.node, Request::Start { node: which.node.clone() }, directory, printer)
 }
 
 /// Restarts a node.
@@ -46,7 +43,7 @@ pub fn start(which: &Node, directory: &Directory, printer: Printer) -> Result<Ex
 /// # Errors
 /// When the testnet does not run, or the node does not come up.
 pub fn restart(which: &Node, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
-    act(&which.node, Request::Restart { node: which.node.clone() }, "was stopped and runs again", directory, printer)
+    act(&which.node, Request::Restart { node: which.node.clone() }, directory, printer)
 }
 
 /// Wipes a node, after a warning; where too few voters would remain, only with `--yes`.
@@ -55,8 +52,7 @@ pub fn restart(which: &Node, directory: &Directory, printer: Printer) -> Result<
 /// When the testnet does not run, too few voters would remain, or the node does not come up.
 pub fn wipe(which: &Wipe, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
     warn_of_wipe(which, directory, printer)?;
-    let what = "is wiped and runs again: it follows and serves, and does not vote";
-    act(&which.node, Request::Wipe { node: which.node.clone() }, what, directory, printer)
+    act(&which.node, Request::Wipe { node: which.node.clone() }, directory, printer)
 }
 
 fn warn_of_wipe(which: &Wipe, directory: &Directory, printer: Printer) -> Result<(), Failure> {
@@ -83,24 +79,18 @@ fn warn_of_wipe(which: &Wipe, directory: &Directory, printer: Printer) -> Result
     Ok(())
 }
 
-fn act(
-    name: &str,
-    request: Request,
-    what: &'static str,
-    directory: &Directory,
-    printer: Printer,
-) -> Result<Exit, Failure> {
-    let processes = control::ask(directory, &request)?;
-    let node = processes.into_iter().find(|process| process.name == name);
+fn act(name: &str, request: Request, directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
+    let mut state = control::ask_state(directory, &request)?;
+    let said = state.take_said()?;
+    let node = state.nodes.into_iter().find(|process| process.name == name);
     let node =
         node.ok_or_else(|| Failure::internal(format!("the supervisor does not tell of {name}"), "see `status`"))?;
-    printer.print(&Done { node, what })?;
+    printer.print(&Done { node, said })?;
     Ok(Exit::Success)
 }
 
 impl Readable for Done {
     fn text(&self, style: Style) -> String {
-        let pid = self.node.pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-        format!("  {} {}{pid}\n", style.strong(&self.node.name), self.what)
+        self.said.text(style)
     }
 }

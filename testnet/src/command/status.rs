@@ -57,8 +57,10 @@ pub struct TestnetShown {
     pub dir: String,
     /// The chain.
     pub chain_id: String,
-    /// Whether a supervisor runs.
+    /// Whether a supervisor runs and takes commands.
     pub running: bool,
+    /// Whether one is starting the nodes, and takes none yet.
+    pub starting: bool,
     /// The nodes, by index.
     pub nodes: Vec<NodeShown>,
     /// Whether the links between the nodes can be broken: it was started with `--faults`.
@@ -84,9 +86,13 @@ pub fn run(directory: &Directory, printer: Printer) -> Result<Exit, Failure> {
 /// When DIR is no testnet, or its supervisor does not answer.
 pub fn look(directory: &Directory) -> Result<TestnetShown, Failure> {
     let manifest = Manifest::load(directory.path())?;
+    let mut starting = false;
     let (running, state) = match control::ask_state(directory, &Request::Processes {}) {
         Ok(state) => (true, state),
-        Err(failure) if failure.code == "not_running" => (false, left_behind(directory, &manifest)),
+        Err(failure) if matches!(failure.code.as_str(), "not_running" | "starting") => {
+            starting = failure.code == "starting";
+            (false, left_behind(directory, &manifest))
+        }
         Err(failure) => return Err(failure),
     };
     let State { nodes: processes, proxied, faults, links, .. } = state;
@@ -102,6 +108,7 @@ pub fn look(directory: &Directory) -> Result<TestnetShown, Failure> {
         dir: directory.path().display().to_string(),
         chain_id: manifest.chain_id.to_string(),
         running,
+        starting,
         nodes: shown.collect(),
         proxied,
         faults,
@@ -158,6 +165,7 @@ impl Readable for TestnetShown {
         let left_behind = self.nodes.iter().any(|node| node.pid.is_some());
         let state = match (self.running, left_behind) {
             (true, _) => style.good("running"),
+            (false, _) if self.starting => style.note("starting: it has not committed yet"),
             (false, true) if Settings::load(&Directory::new(Path::new(&self.dir)).settings()).faults => style.bad(
                 "without its supervisor, which died and took the links between the nodes along: `up` takes over, `down` \
                  ends its nodes",

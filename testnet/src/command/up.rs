@@ -103,7 +103,10 @@ fn answer(faults: &Faults, sender: &Sender<Event>, waiting: Waiting) {
         return drop(sender.send(Event::Control(waiting)));
     };
     let reply = match done {
-        Ok(said) => Reply::Done(Box::new(State { said: Some(said), ..faults.state() })),
+        Ok(said) => {
+            let said = Some(said.asked_at(waiting.asked));
+            Reply::Done(Box::new(State { said, ..faults.state() }))
+        }
         Err(failure) => Reply::refused(failure),
     };
     // A client that is gone does not want its reply.

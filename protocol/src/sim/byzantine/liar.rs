@@ -40,6 +40,19 @@ impl<'a> Liar<'a> {
         self.said
     }
 
+    pub(crate) fn has_said_nothing(&self) -> bool {
+        self.said.is_empty()
+    }
+
+    /// What an honest node does that wants to say this.
+    pub(crate) fn has_said_only(&self, to: NodeIndex, message: &PeerMessage) -> bool {
+        matches!(&self.said[..], [Said::Message { to: told, message: said }] if *told == to && said == message)
+    }
+
+    pub(crate) fn has_gossiped_only(&self, to: NodeIndex, bodies: &[Body]) -> bool {
+        matches!(&self.said[..], [Said::Gossip { to: told, transactions }] if *told == to && transactions == bodies)
+    }
+
     /// Says something to one validator. Receivers verify it as they verify everything.
     pub fn send(&mut self, to: NodeIndex, message: PeerMessage) {
         self.said.push(Said::Message { to, message });
