@@ -18,8 +18,10 @@ use tokio::sync::oneshot;
 use crate::monitor::Monitor;
 use crate::network::ReceivedFrame;
 
-/// Transactions that may wait before the pump; twice what the signature workers make of a submission at its limit.
+/// Transactions that may wait before the pump: some turns of the signature workers.
 const TRANSACTIONS_MAX: usize = 16_384;
+/// So many of them may be there that a transaction of a client is taken, too: the rest is for what other nodes pass on.
+const CLIENTS_MAX: usize = TRANSACTIONS_MAX / 2;
 /// Questions that may wait.
 const QUESTIONS_MAX: usize = 256;
 /// Peers' messages that the pump takes at once, so that what it puts out is begun before it takes more.
@@ -100,8 +102,9 @@ impl Inbox {
     /// # Errors
     /// There is no room for so many.
     pub fn post_transactions(&self, transactions: Vec<Verified<SignedTransaction>>, door: Door) -> Result<(), Full> {
+        let room = if door == Door::Client { CLIENTS_MAX } else { TRANSACTIONS_MAX };
         self.lanes.post(|lanes| {
-            if lanes.transaction_count + transactions.len() > TRANSACTIONS_MAX {
+            if lanes.transaction_count + transactions.len() > room {
                 return Err(Full);
             }
             lanes.transaction_count += transactions.len();
@@ -174,6 +177,10 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use quorate_crypto::hash::Digest;
+    use quorate_crypto::key::SecretKey;
+    use quorate_crypto::signature::Verifier;
+    use quorate_protocol::document::Transaction;
     use quorate_protocol::id::NodeIndex;
     use std::sync::Arc;
 
@@ -197,6 +204,34 @@ mod tests {
         assert_eq!(inbox.take(None, &mut work), Taken::Work);
         assert_eq!(work.len(), 1);
         thread.join().unwrap();
+    }
+
+    /// So many transactions of one batch.
+    fn transactions(count: usize) -> Vec<Verified<SignedTransaction>> {
+        let key = SecretKey::from_seed([1; 32]);
+        let transaction = Transaction {
+            chain_id: Digest::ZERO,
+            sender: key.public_key(),
+            valid_until: 1,
+            salt: 1,
+            operations: Default::default(),
+            memo: Default::default(),
+        };
+        let signed = SignedTransaction::sign(transaction, &key);
+        let verified =
+            Verified::check(signed, &Digest::ZERO, &mut Verifier::new([1; 32], 1)).expect("a good signature");
+        vec![verified; count]
+    }
+
+    #[test]
+    fn clients_leave_room_for_what_other_nodes_pass_on() {
+        let inbox = Inbox::default();
+        let batch = transactions(1_024);
+        let post = |door| inbox.post_transactions(batch.clone(), door).is_ok();
+        let of_clients = (0..100).take_while(|_| post(Door::Client)).count();
+        assert_eq!(of_clients * 1_024, CLIENTS_MAX);
+        let of_gossip = (0..100).take_while(|_| post(Door::Gossip)).count();
+        assert_eq!((of_clients + of_gossip) * 1_024, TRANSACTIONS_MAX);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::time::UnixMillis;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::client::{Client, NoRoom, Shares};
+
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -37,23 +39,18 @@ pub enum Event {
 /// the ids are bounded by [`Waiters`].
 pub type EventSender = UnboundedSender<(TransactionId, Event)>;
 
-/// Too many transactions have a client waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyWaiters;
-
 /// All waiting clients of this node.
 #[derive(Debug)]
 pub struct Waiters {
     registry: Mutex<Registry>,
-    entries_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Registry {
     by_id: FastMap<TransactionId, Entry>,
     by_expiry: BTreeSet<(UnixMillis, TransactionId)>,
-    /// Pairs of a request and an id.
-    entries: usize,
+    /// Room for pairs of a request and an id.
+    entries: Shares,
     next_request: u64,
     stopping: bool,
 }
@@ -61,7 +58,14 @@ struct Registry {
 #[derive(Debug)]
 struct Entry {
     valid_until: UnixMillis,
-    watchers: Vec<(u64, EventSender)>,
+    watchers: Vec<Watcher>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    request: u64,
+    client: Client,
+    sender: EventSender,
 }
 
 /// One request's registration; dropping it ends the wait.
@@ -91,28 +95,27 @@ impl Drop for Wait {
 impl Waiters {
     /// A registry for at most `entries_max` waited-for transactions.
     pub fn new(entries_max: usize) -> Arc<Waiters> {
-        Arc::new(Waiters { registry: Mutex::new(Registry::default()), entries_max })
+        Arc::new(Waiters { registry: Mutex::new(Registry::new(entries_max)) })
     }
 
-    /// Registers a request that waits for `transactions`, each with its `valid_until`.
+    /// Registers a request of `client` that waits for `transactions`, each with its `valid_until`.
     ///
     /// # Errors
-    /// There is no room for so many.
+    /// There is no room for so many, or none for this client.
     pub fn register(
         self: &Arc<Waiters>,
+        client: Client,
         transactions: impl Iterator<Item = (TransactionId, UnixMillis)>,
-    ) -> Result<Wait, TooManyWaiters> {
+    ) -> Result<Wait, NoRoom> {
         let transactions: BTreeSet<_> = transactions.collect();
         let (sender, events) = unbounded_channel();
         let mut registry = self.lock();
-        if registry.entries + transactions.len() > self.entries_max {
-            return Err(TooManyWaiters);
-        }
+        registry.entries.take(client, transactions.len())?;
         registry.next_request += 1;
         let request = registry.next_request;
         let mut ids = Vec::with_capacity(transactions.len());
         for (id, valid_until) in transactions {
-            registry.add(request, id, valid_until, &sender);
+            registry.add(id, valid_until, Watcher { request, client, sender: sender.clone() });
             ids.push(id);
         }
         Ok(Wait { waiters: Arc::clone(self), request, ids, sender, events })
@@ -143,7 +146,7 @@ impl Waiters {
 
     /// How many waited-for transactions are registered, those of each request counted by themselves.
     pub fn count(&self) -> usize {
-        self.lock().entries
+        self.lock().entries.taken()
     }
 
     /// Tells every client that the node stops; later ones are told at once.
@@ -162,22 +165,32 @@ impl Waiters {
 
 impl Entry {
     fn tell(&self, id: &TransactionId, event: Event) {
-        for (_, sender) in &self.watchers {
+        for watcher in &self.watchers {
             // A request that has ended no longer listens.
-            let _ = sender.send((*id, event));
+            let _ = watcher.sender.send((*id, event));
         }
     }
 }
 
 impl Registry {
-    fn add(&mut self, request: u64, id: TransactionId, valid_until: UnixMillis, sender: &EventSender) {
+    fn new(entries_max: usize) -> Registry {
+        Registry {
+            by_id: FastMap::default(),
+            by_expiry: BTreeSet::new(),
+            entries: Shares::new(entries_max),
+            next_request: 0,
+            stopping: false,
+        }
+    }
+
+    /// Adds one for which there is room.
+    fn add(&mut self, id: TransactionId, valid_until: UnixMillis, watcher: Watcher) {
         if self.stopping {
-            let _ = sender.send((id, Event::Stopping));
+            let _ = watcher.sender.send((id, Event::Stopping));
         }
         let entry = self.by_id.entry(id).or_insert_with(|| Entry { valid_until, watchers: Vec::new() });
-        entry.watchers.push((request, sender.clone()));
+        entry.watchers.push(watcher);
         self.by_expiry.insert((valid_until, id));
-        self.entries += 1;
     }
 
     fn tell(&self, id: &TransactionId, event: Event) {
@@ -191,7 +204,7 @@ impl Registry {
         if let Some(entry) = self.by_id.remove(id) {
             entry.tell(id, event);
             self.by_expiry.remove(&(entry.valid_until, *id));
-            self.entries -= entry.watchers.len();
+            entry.watchers.iter().for_each(|watcher| self.entries.give_back(watcher.client, 1));
         }
     }
 
@@ -210,9 +223,10 @@ impl Registry {
     fn forget(&mut self, request: u64, ids: &[TransactionId]) {
         for id in ids {
             let Some(entry) = self.by_id.get_mut(id) else { continue };
-            let before = entry.watchers.len();
-            entry.watchers.retain(|(other, _)| *other != request);
-            self.entries -= before - entry.watchers.len();
+            // A request has an id once.
+            if let Some(place) = entry.watchers.iter().position(|watcher| watcher.request == request) {
+                self.entries.give_back(entry.watchers.swap_remove(place).client, 1);
+            }
             if entry.watchers.is_empty() {
                 self.by_expiry.remove(&(entry.valid_until, *id));
                 self.by_id.remove(id);
@@ -224,6 +238,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::tests::client;
     use quorate_crypto::hash::Digest;
 
     fn id(byte: u8) -> TransactionId {
@@ -237,8 +252,8 @@ mod tests {
     #[test]
     fn every_request_for_an_id_is_told() {
         let waiters = Waiters::new(10);
-        let mut first = waiters.register([(id(1), 100)].into_iter()).unwrap();
-        let mut second = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        let mut first = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
+        let mut second = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
         waiters.admitted(id(1), Ok(()));
         waiters.certified(Height(7), [(3, id(1))].into_iter(), 50, |_| false);
         let told = [Event::Accepted, Event::Settled { height: Height(7), index: 3 }];
@@ -249,9 +264,9 @@ mod tests {
     #[test]
     fn certified_time_expires_what_was_not_settled() {
         let waiters = Waiters::new(10);
-        let mut late = waiters.register([(id(1), 100)].into_iter()).unwrap();
-        let mut settled = waiters.register([(id(2), 100)].into_iter()).unwrap();
-        let mut valid = waiters.register([(id(3), 101)].into_iter()).unwrap();
+        let mut late = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
+        let mut settled = waiters.register(client(1, 1), [(id(2), 100)].into_iter()).unwrap();
+        let mut valid = waiters.register(client(1, 1), [(id(3), 101)].into_iter()).unwrap();
         waiters.certified(Height(1), std::iter::empty(), 99, |_| false);
         assert_eq!(events(&mut late), []);
         waiters.certified(Height(2), [(0, id(2))].into_iter(), 100, |_| false);
@@ -263,7 +278,7 @@ mod tests {
     #[test]
     fn executed_transaction_waits_for_its_own_certificate() {
         let waiters = Waiters::new(10);
-        let mut wait = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        let mut wait = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
         waiters.certified(Height(9), std::iter::empty(), 100, |_| true);
         assert_eq!(events(&mut wait), []);
         waiters.certified(Height(8), [(0, id(1))].into_iter(), 90, |_| true);
@@ -272,22 +287,38 @@ mod tests {
 
     #[test]
     fn room_is_bounded_and_comes_back() {
-        let waiters = Waiters::new(2);
-        let wait = waiters.register([(id(1), 1), (id(2), 1)].into_iter()).unwrap();
-        assert_eq!(waiters.register([(id(3), 1)].into_iter()).err(), Some(TooManyWaiters));
+        let waiters = Waiters::new(8);
+        let wait = waiters.register(client(1, 1), [(id(1), 1), (id(2), 1)].into_iter()).unwrap();
+        assert_eq!(waiters.register(client(1, 1), [(id(3), 1)].into_iter()).err(), Some(NoRoom::Share));
+        let nine = (10..19).map(|byte| (id(byte), 1));
+        assert_eq!(waiters.register(client(2, 2), nine).err(), Some(NoRoom::Full));
         drop(wait);
-        let settled = waiters.register([(id(3), 1), (id(4), 1)].into_iter()).unwrap();
+        let settled = waiters.register(client(1, 1), [(id(3), 1), (id(4), 1)].into_iter()).unwrap();
         waiters.certified(Height(1), [(0, id(3))].into_iter(), 1, |_| false);
         drop(settled);
-        assert!(waiters.register([(id(5), 1), (id(6), 1)].into_iter()).is_ok());
+        assert_eq!(waiters.count(), 0);
+        assert!(waiters.register(client(1, 1), [(id(5), 1), (id(6), 1)].into_iter()).is_ok());
+    }
+
+    #[test]
+    fn one_who_waits_for_all_that_it_may_leaves_room_for_others() {
+        let waiters = Waiters::new(100);
+        let ids = |from: u8, count: u8| (from..from + count).map(|byte| (id(byte), 1));
+        let greedy: Vec<Wait> = (0..25).map_while(|n| waiters.register(client(1, 1), ids(n, 1)).ok()).collect();
+        assert_eq!(greedy.len(), 25);
+        assert_eq!(waiters.register(client(1, 1), ids(50, 1)).err(), Some(NoRoom::Share));
+        let beside = waiters.register(client(1, 2), ids(50, 12)).unwrap();
+        let elsewhere = waiters.register(client(2, 3), ids(70, 15)).unwrap();
+        assert_eq!(waiters.count(), 25 + 12 + 15);
+        drop((greedy, beside, elsewhere));
     }
 
     #[test]
     fn stopping_ends_present_and_later_waits() {
         let waiters = Waiters::new(10);
-        let mut before = waiters.register([(id(1), 1)].into_iter()).unwrap();
+        let mut before = waiters.register(client(1, 1), [(id(1), 1)].into_iter()).unwrap();
         waiters.stop();
-        let mut after = waiters.register([(id(2), 1)].into_iter()).unwrap();
+        let mut after = waiters.register(client(1, 1), [(id(2), 1)].into_iter()).unwrap();
         assert_eq!(events(&mut before), [Event::Stopping]);
         assert_eq!(events(&mut after), [Event::Stopping]);
     }

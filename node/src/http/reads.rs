@@ -3,10 +3,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use quorate_crypto::encode::decode;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
@@ -22,6 +22,7 @@ use quorate_protocol::limits::ACCOUNT_BALANCES_MAX;
 use quorate_protocol::store::StoreError;
 use tokio::sync::oneshot;
 
+use super::connection::Shared;
 use super::context::Api;
 use super::problem::Refusal;
 use super::status::head;
@@ -32,7 +33,7 @@ const HASH_DIGITS: usize = 64;
 
 /// `GET /v1/genesis`
 pub async fn genesis(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], api.genesis_json.clone())
+    (Extension(Shared), [(header::CONTENT_TYPE, "application/json")], api.genesis_json.clone())
 }
 
 /// `GET /v1/evidence`

@@ -206,6 +206,9 @@ codes! {
     /// The body has a type that the path does not take.
     UnsupportedMediaType = 203, "unsupported_media_type", Service, 415, false, NotApplied,
         "send application/json, or application/x-borsh for many";
+    /// The client has as much waiting as one client may.
+    ClientQuota = 210, "client_quota", Service, 429, true, NotApplied,
+        "wait until some of what you sent is answered, then send the same bytes again; fewer at once are taken sooner";
     /// The node has more requests waiting than it can take.
     Overloaded = 204, "overloaded", Service, 503, true, NotApplied,
         "wait, then send the same bytes again, here or to another node";
@@ -233,7 +236,7 @@ impl Code {
             // What is known already may still be on its way.
             Code::Duplicate | Code::Timeout => 5,
             Code::NotReady | Code::Halted => 6,
-            Code::SenderQuota | Code::PoolFull | Code::Overloaded => 8,
+            Code::SenderQuota | Code::PoolFull | Code::ClientQuota | Code::Overloaded => 8,
             Code::Unauthorized => 9,
             // Refused at the door or failed with a receipt: not applied, for certain.
             _ => 4,
