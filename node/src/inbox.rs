@@ -19,11 +19,13 @@ use tokio::sync::oneshot;
 use crate::monitor::Monitor;
 use crate::network::ReceivedFrame;
 
-/// Transactions that may wait before the pump; twice what the signature workers make of a submission at its limit.
+/// Transactions that may wait before the pump: some turns of the signature workers.
 const TRANSACTIONS_MAX: usize = 16_384;
 /// Claims of one validator that may wait: all that it may have open, and those of the view before. A claim that is dropped here
 /// counts as sent where it came from, and its sender would accuse this primary of leaving it out.
 const CLAIMS_WAITING_MAX: usize = 2 * CLAIMS_MAX;
+/// So many of them may be there that a transaction of a client is taken, too: the rest is for what other nodes pass on.
+const CLIENTS_MAX: usize = TRANSACTIONS_MAX / 2;
 /// Questions that may wait.
 const QUESTIONS_MAX: usize = 256;
 /// Peers' messages that the pump takes at once, so that what it puts out is begun before it takes more.
@@ -164,7 +166,8 @@ impl Lanes {
     fn room(&mut self, door: Door) -> (&mut usize, usize) {
         match door {
             Door::Claim(validator) => (self.claim_counts.entry(validator).or_default(), CLAIMS_WAITING_MAX),
-            Door::Client | Door::Gossip => (&mut self.transaction_count, TRANSACTIONS_MAX),
+            Door::Client => (&mut self.transaction_count, CLIENTS_MAX),
+            Door::Gossip => (&mut self.transaction_count, TRANSACTIONS_MAX),
         }
     }
 
@@ -192,7 +195,7 @@ mod tests {
     use quorate_crypto::hash::Digest;
     use quorate_crypto::key::SecretKey;
     use quorate_crypto::signature::Verifier;
-    use quorate_protocol::document::{Operation, Transaction};
+    use quorate_protocol::document::Transaction;
     use std::sync::Arc;
 
     #[test]
@@ -217,26 +220,39 @@ mod tests {
         thread.join().unwrap();
     }
 
+    /// So many transactions of one batch.
+    fn transactions(count: usize) -> Vec<Verified<SignedTransaction>> {
+        let key = SecretKey::from_seed([1; 32]);
+        let transaction = Transaction {
+            chain_id: Digest::ZERO,
+            sender: key.public_key(),
+            valid_until: 1,
+            salt: 1,
+            operations: Default::default(),
+            memo: Default::default(),
+        };
+        let signed = SignedTransaction::sign(transaction, &key);
+        let verified =
+            Verified::check(signed, &Digest::ZERO, &mut Verifier::new([1; 32], 1)).expect("a good signature");
+        vec![verified; count]
+    }
+
+    #[test]
+    fn clients_leave_room_for_what_other_nodes_pass_on() {
+        let inbox = Inbox::default();
+        let batch = transactions(1_024);
+        let post = |door| inbox.post_transactions(batch.clone(), door).is_ok();
+        let of_clients = (0..100).take_while(|_| post(Door::Client)).count();
+        assert_eq!(of_clients * 1_024, CLIENTS_MAX);
+        let of_gossip = (0..100).take_while(|_| post(Door::Gossip)).count();
+        assert_eq!((of_clients + of_gossip) * 1_024, TRANSACTIONS_MAX);
+    }
+
     /// 5.6: claims always have room, whatever clients and gossip bring, and each validator's apart from the others'.
     #[test]
     fn claims_have_room_of_their_own() {
-        let key = SecretKey::from_seed([7; 32]);
-        let mut verifier = Verifier::new([0; 32], 16);
-        let mut verified = |salt: u64| {
-            let transfer = Operation::Transfer { to: key.public_key(), code: "USD".parse().unwrap(), amount: 1 };
-            let transaction = Transaction {
-                chain_id: Digest::ZERO,
-                sender: key.public_key(),
-                valid_until: 1,
-                salt,
-                operations: vec![transfer].try_into().unwrap(),
-                memo: Default::default(),
-            };
-            Verified::check(SignedTransaction::sign(transaction, &key), &Digest::ZERO, &mut verifier).unwrap()
-        };
-        let one = verified(1);
         let inbox = Inbox::default();
-        let post = |count: usize, door: Door| inbox.post_transactions(vec![one.clone(); count], door);
+        let post = |count: usize, door: Door| inbox.post_transactions(transactions(count), door);
         assert_eq!(post(TRANSACTIONS_MAX, Door::Gossip), Ok(()));
         assert_eq!(post(1, Door::Client), Err(Full));
         assert_eq!(post(CLAIMS_WAITING_MAX, Door::Claim(NodeIndex(1))), Ok(()));
@@ -246,8 +262,8 @@ mod tests {
         while inbox.take(Some(Duration::ZERO), &mut work) == Taken::Work {
             work.clear();
         }
-        assert_eq!(inbox.post_transactions(vec![one.clone()], Door::Claim(NodeIndex(1))), Ok(()), "room comes back");
-        assert_eq!(inbox.post_transactions(vec![one], Door::Client), Ok(()));
+        assert_eq!(post(1, Door::Claim(NodeIndex(1))), Ok(()), "room comes back");
+        assert_eq!(post(1, Door::Client), Ok(()));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! The pump never waits for the network or for a client, and nobody waits for the pump but those who ask it something.
 
 pub mod certified;
+pub mod client;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use quorate_protocol::id::NodeIndex;
 use quorate_protocol::replica::{Input, Replica};
 use quorate_storage::data::DataDirectory;
+use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -241,7 +242,7 @@ impl Shared {
     }
 
     fn api(&self, opened: &Opened, access: Access) -> Api {
-        let limits = &opened.config.limits;
+        let limits = &opened.config.limits.within(files_max());
         let addresses = opened.config.peers.iter().map(|peer| (NodeIndex(peer.index), peer.address.clone()));
         Api {
             identity: opened.identity.clone(),
@@ -255,7 +256,7 @@ impl Shared {
             halt: Arc::clone(&self.halt),
             network: self.network.clone(),
             counters: Arc::clone(&self.counters),
-            load: Arc::new(Load::new(limits.requests_max)),
+            load: Arc::new(Load::new(limits)),
             clock_offset: opened.config.clock_offset,
             certified: Arc::clone(&self.certified),
             event_blocks: EventBlocks::new(Arc::clone(&opened.store)),
@@ -280,6 +281,12 @@ impl Shared {
             counters: Arc::clone(&self.counters),
         }
     }
+}
+
+/// How many files this process may open.
+fn files_max() -> usize {
+    let most = getrlimit(Resource::Nofile).current;
+    most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 struct Started {

@@ -55,6 +55,21 @@ impl Receipts {
         }))
     }
 
+    /// What became of a position, without its proof; `None` while its block lacks its certificate. Costs much less than a receipt
+    /// where the block was not asked about lately.
+    ///
+    /// # Errors
+    /// The store cannot be read, or lacks a block that its index names.
+    pub fn position(&self, height: Height, index: u32) -> Result<Option<Position>, StoreError> {
+        let known = self.lock().iter().find(|block| block.header.height == height).cloned();
+        let found = match known {
+            Some(block) => block.positions.get(index as usize).copied(),
+            None if self.store.certificate(height)?.is_none() => return Ok(None),
+            None => self.store.positions(height)?.and_then(|positions| positions.get(index as usize).copied()),
+        };
+        found.map(Some).ok_or_else(|| StoreError::corrupt("index", format!("block {height} has no position {index}")))
+    }
+
     fn proven(&self, height: Height) -> Result<Option<Arc<ProvenBlock>>, StoreError> {
         // Held while the block is read: all others that come for it would read it as well.
         let mut blocks = self.lock();

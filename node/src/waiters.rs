@@ -5,6 +5,7 @@
 //! (admission, by id) and the execution thread (a certified block: settled, or expired by its time).
 
 use quorate_crypto::fast::FastMap;
+use quorate_crypto::hash::Digest;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,6 +13,8 @@ use quorate_protocol::api::Code;
 use quorate_protocol::id::{Height, TransactionId};
 use quorate_protocol::time::UnixMillis;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::client::{Client, NoRoom, Shares};
 
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,23 +40,18 @@ pub enum Event {
 /// the ids are bounded by [`Waiters`].
 pub type EventSender = UnboundedSender<(TransactionId, Event)>;
 
-/// Too many transactions have a client waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyWaiters;
-
 /// All waiting clients of this node.
 #[derive(Debug)]
 pub struct Waiters {
     registry: Mutex<Registry>,
-    entries_max: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Registry {
     by_id: FastMap<TransactionId, Entry>,
     by_expiry: BTreeSet<(UnixMillis, TransactionId)>,
-    /// Pairs of a request and an id.
-    entries: usize,
+    /// Room for pairs of a request and an id.
+    entries: Shares,
     next_request: u64,
     stopping: bool,
 }
@@ -61,7 +59,14 @@ struct Registry {
 #[derive(Debug)]
 struct Entry {
     valid_until: UnixMillis,
-    watchers: Vec<(u64, EventSender)>,
+    watchers: Vec<Watcher>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    request: u64,
+    client: Client,
+    sender: EventSender,
 }
 
 /// One request's registration; dropping it ends the wait.
@@ -91,28 +96,27 @@ impl Drop for Wait {
 impl Waiters {
     /// A registry for at most `entries_max` waited-for transactions.
     pub fn new(entries_max: usize) -> Arc<Waiters> {
-        Arc::new(Waiters { registry: Mutex::new(Registry::default()), entries_max })
+        Arc::new(Waiters { registry: Mutex::new(Registry::new(entries_max)) })
     }
 
-    /// Registers a request that waits for `transactions`, each with its `valid_until`.
+    /// Registers a request of `client` that waits for `transactions`, each with its `valid_until`.
     ///
     /// # Errors
-    /// There is no room for so many.
+    /// There is no room for so many, or none for this client.
     pub fn register(
         self: &Arc<Waiters>,
+        client: Client,
         transactions: impl Iterator<Item = (TransactionId, UnixMillis)>,
-    ) -> Result<Wait, TooManyWaiters> {
+    ) -> Result<Wait, NoRoom> {
         let transactions: BTreeSet<_> = transactions.collect();
         let (sender, events) = unbounded_channel();
         let mut registry = self.lock();
-        if registry.entries + transactions.len() > self.entries_max {
-            return Err(TooManyWaiters);
-        }
+        registry.entries.take(client, transactions.len())?;
         registry.next_request += 1;
         let request = registry.next_request;
         let mut ids = Vec::with_capacity(transactions.len());
         for (id, valid_until) in transactions {
-            registry.add(request, id, valid_until, &sender);
+            registry.add(id, valid_until, Watcher { request, client, sender: sender.clone() });
             ids.push(id);
         }
         Ok(Wait { waiters: Arc::clone(self), request, ids, sender, events })
@@ -133,17 +137,23 @@ impl Waiters {
         is_executed: impl Fn(&TransactionId) -> bool,
     ) {
         let mut registry = self.lock();
-        if !registry.by_id.is_empty() {
-            for (index, id) in settled {
-                registry.settle(&id, Event::Settled { height, index });
-            }
-            registry.expire(time, is_executed);
+        if registry.by_id.is_empty() {
+            return;
         }
+        for (index, id) in settled {
+            registry.settle(&id, Event::Settled { height, index });
+        }
+        let mut past = registry.take_past(time);
+        drop(registry);
+        // After a standstill these are many, each is a look-up in the store, and the pump waits for the lock.
+        past.retain(|id| !is_executed(id));
+        let mut registry = self.lock();
+        past.iter().for_each(|id| registry.settle(id, Event::Expired));
     }
 
     /// How many waited-for transactions are registered, those of each request counted by themselves.
     pub fn count(&self) -> usize {
-        self.lock().entries
+        self.lock().entries.taken()
     }
 
     /// Tells every client that the node stops; later ones are told at once.
@@ -162,22 +172,32 @@ impl Waiters {
 
 impl Entry {
     fn tell(&self, id: &TransactionId, event: Event) {
-        for (_, sender) in &self.watchers {
+        for watcher in &self.watchers {
             // A request that has ended no longer listens.
-            let _ = sender.send((*id, event));
+            let _ = watcher.sender.send((*id, event));
         }
     }
 }
 
 impl Registry {
-    fn add(&mut self, request: u64, id: TransactionId, valid_until: UnixMillis, sender: &EventSender) {
+    fn new(entries_max: usize) -> Registry {
+        Registry {
+            by_id: FastMap::default(),
+            by_expiry: BTreeSet::new(),
+            entries: Shares::new(entries_max),
+            next_request: 0,
+            stopping: false,
+        }
+    }
+
+    /// Adds one for which there is room.
+    fn add(&mut self, id: TransactionId, valid_until: UnixMillis, watcher: Watcher) {
         if self.stopping {
-            let _ = sender.send((id, Event::Stopping));
+            let _ = watcher.sender.send((id, Event::Stopping));
         }
         let entry = self.by_id.entry(id).or_insert_with(|| Entry { valid_until, watchers: Vec::new() });
-        entry.watchers.push((request, sender.clone()));
+        entry.watchers.push(watcher);
         self.by_expiry.insert((valid_until, id));
-        self.entries += 1;
     }
 
     fn tell(&self, id: &TransactionId, event: Event) {
@@ -191,28 +211,24 @@ impl Registry {
         if let Some(entry) = self.by_id.remove(id) {
             entry.tell(id, event);
             self.by_expiry.remove(&(entry.valid_until, *id));
-            self.entries -= entry.watchers.len();
+            entry.watchers.iter().for_each(|watcher| self.entries.give_back(watcher.client, 1));
         }
     }
 
     /// A transaction whose `valid_until` is not above certified block time has its position by now or never.
-    fn expire(&mut self, time: UnixMillis, is_executed: impl Fn(&TransactionId) -> bool) {
-        while let Some(&(valid_until, id)) = self.by_expiry.first()
-            && valid_until <= time
-        {
-            self.by_expiry.pop_first();
-            if !is_executed(&id) {
-                self.settle(&id, Event::Expired);
-            }
-        }
+    fn take_past(&mut self, time: UnixMillis) -> Vec<TransactionId> {
+        let later = self.by_expiry.split_off(&(time.saturating_add(1), TransactionId(Digest::ZERO)));
+        let past = std::mem::replace(&mut self.by_expiry, later);
+        past.into_iter().map(|(_, id)| id).collect()
     }
 
     fn forget(&mut self, request: u64, ids: &[TransactionId]) {
         for id in ids {
             let Some(entry) = self.by_id.get_mut(id) else { continue };
-            let before = entry.watchers.len();
-            entry.watchers.retain(|(other, _)| *other != request);
-            self.entries -= before - entry.watchers.len();
+            // A request has an id once.
+            if let Some(place) = entry.watchers.iter().position(|watcher| watcher.request == request) {
+                self.entries.give_back(entry.watchers.swap_remove(place).client, 1);
+            }
             if entry.watchers.is_empty() {
                 self.by_expiry.remove(&(entry.valid_until, *id));
                 self.by_id.remove(id);
@@ -224,7 +240,7 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quorate_crypto::hash::Digest;
+    use crate::client::tests::client;
 
     fn id(byte: u8) -> TransactionId {
         TransactionId(Digest::from_bytes([byte; 32]))
@@ -237,8 +253,8 @@ mod tests {
     #[test]
     fn every_request_for_an_id_is_told() {
         let waiters = Waiters::new(10);
-        let mut first = waiters.register([(id(1), 100)].into_iter()).unwrap();
-        let mut second = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        let mut first = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
+        let mut second = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
         waiters.admitted(id(1), Ok(()));
         waiters.certified(Height(7), [(3, id(1))].into_iter(), 50, |_| false);
         let told = [Event::Accepted, Event::Settled { height: Height(7), index: 3 }];
@@ -249,9 +265,9 @@ mod tests {
     #[test]
     fn certified_time_expires_what_was_not_settled() {
         let waiters = Waiters::new(10);
-        let mut late = waiters.register([(id(1), 100)].into_iter()).unwrap();
-        let mut settled = waiters.register([(id(2), 100)].into_iter()).unwrap();
-        let mut valid = waiters.register([(id(3), 101)].into_iter()).unwrap();
+        let mut late = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
+        let mut settled = waiters.register(client(1, 1), [(id(2), 100)].into_iter()).unwrap();
+        let mut valid = waiters.register(client(1, 1), [(id(3), 101)].into_iter()).unwrap();
         waiters.certified(Height(1), std::iter::empty(), 99, |_| false);
         assert_eq!(events(&mut late), []);
         waiters.certified(Height(2), [(0, id(2))].into_iter(), 100, |_| false);
@@ -263,7 +279,7 @@ mod tests {
     #[test]
     fn executed_transaction_waits_for_its_own_certificate() {
         let waiters = Waiters::new(10);
-        let mut wait = waiters.register([(id(1), 100)].into_iter()).unwrap();
+        let mut wait = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
         waiters.certified(Height(9), std::iter::empty(), 100, |_| true);
         assert_eq!(events(&mut wait), []);
         waiters.certified(Height(8), [(0, id(1))].into_iter(), 90, |_| true);
@@ -272,22 +288,38 @@ mod tests {
 
     #[test]
     fn room_is_bounded_and_comes_back() {
-        let waiters = Waiters::new(2);
-        let wait = waiters.register([(id(1), 1), (id(2), 1)].into_iter()).unwrap();
-        assert_eq!(waiters.register([(id(3), 1)].into_iter()).err(), Some(TooManyWaiters));
+        let waiters = Waiters::new(8);
+        let wait = waiters.register(client(1, 1), [(id(1), 1), (id(2), 1)].into_iter()).unwrap();
+        assert_eq!(waiters.register(client(1, 1), [(id(3), 1)].into_iter()).err(), Some(NoRoom::Share));
+        let nine = (10..19).map(|byte| (id(byte), 1));
+        assert_eq!(waiters.register(client(2, 2), nine).err(), Some(NoRoom::Full));
         drop(wait);
-        let settled = waiters.register([(id(3), 1), (id(4), 1)].into_iter()).unwrap();
+        let settled = waiters.register(client(1, 1), [(id(3), 1), (id(4), 1)].into_iter()).unwrap();
         waiters.certified(Height(1), [(0, id(3))].into_iter(), 1, |_| false);
         drop(settled);
-        assert!(waiters.register([(id(5), 1), (id(6), 1)].into_iter()).is_ok());
+        assert_eq!(waiters.count(), 0);
+        assert!(waiters.register(client(1, 1), [(id(5), 1), (id(6), 1)].into_iter()).is_ok());
+    }
+
+    #[test]
+    fn one_who_waits_for_all_that_it_may_leaves_room_for_others() {
+        let waiters = Waiters::new(100);
+        let ids = |from: u8, count: u8| (from..from + count).map(|byte| (id(byte), 1));
+        let greedy: Vec<Wait> = (0..25).map_while(|n| waiters.register(client(1, 1), ids(n, 1)).ok()).collect();
+        assert_eq!(greedy.len(), 25);
+        assert_eq!(waiters.register(client(1, 1), ids(50, 1)).err(), Some(NoRoom::Share));
+        let beside = waiters.register(client(1, 2), ids(50, 12)).unwrap();
+        let elsewhere = waiters.register(client(2, 3), ids(70, 15)).unwrap();
+        assert_eq!(waiters.count(), 25 + 12 + 15);
+        drop((greedy, beside, elsewhere));
     }
 
     #[test]
     fn stopping_ends_present_and_later_waits() {
         let waiters = Waiters::new(10);
-        let mut before = waiters.register([(id(1), 1)].into_iter()).unwrap();
+        let mut before = waiters.register(client(1, 1), [(id(1), 1)].into_iter()).unwrap();
         waiters.stop();
-        let mut after = waiters.register([(id(2), 1)].into_iter()).unwrap();
+        let mut after = waiters.register(client(1, 1), [(id(2), 1)].into_iter()).unwrap();
         assert_eq!(events(&mut before), [Event::Stopping]);
         assert_eq!(events(&mut after), [Event::Stopping]);
     }

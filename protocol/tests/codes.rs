@@ -51,6 +51,13 @@ const PROVOKED: &[(Code, &[&str])] = &[
     (Code::MethodNotAllowed, &[REQUESTS]),
     (Code::UnsupportedMediaType, &[REQUESTS]),
     (
+        Code::ClientQuota,
+        &[
+            "node/tests/api/load.rs::a_client_that_floods_is_told_to_come_again_and_others_are_served",
+            "node/tests/api/load.rs::an_address_has_half_of_the_requests_in_work_and_probes_are_always_answered",
+        ],
+    ),
+    (
         Code::Overloaded,
         &[
             "node/tests/api/submit.rs::a_node_without_room_says_503_and_when_to_come_again",

@@ -365,6 +365,10 @@ impl Store for RocksStore {
         Ok(Some(Block { header, batch, bodies, positions }))
     }
 
+    fn positions(&self, height: Height) -> Result<Option<Vec<Position>>, StoreError> {
+        self.read(Family::Receipts, &schema::positions_key(height), Kind::Positions, height)
+    }
+
     fn proof(&self, height: Height) -> Result<Option<Proof>, StoreError> {
         self.read(Family::Certificates, &schema::proof_key(height), Kind::Proof, height)
     }

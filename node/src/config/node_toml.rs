@@ -15,8 +15,14 @@ use crate::telemetry::LogConfig;
 const CONFIG_BYTES_MAX: u64 = 64 * 1024;
 /// The most signature workers: beyond the number of any machine's cores they only cost memory.
 const VERIFY_THREADS_MAX: usize = 256;
-/// The most streams of events: each holds a connection, of which there are 4,096.
+/// The most connections to the API: each may cost a file and, while it sends or is sent to, a buffer each way.
+const CONNECTIONS_MAX: usize = 4_096;
+/// The fewest connections that a node can do with.
+const CONNECTIONS_MIN: usize = 8;
+/// The most streams of events: each holds a connection.
 const EVENT_STREAMS_MAX: usize = 2_048;
+/// The most milliseconds for a request's head, and for its body: ten minutes.
+const REQUEST_TIMEOUT_MAX_MS: u64 = 10 * 60 * 1_000;
 /// The most peers that can be configured: the validators other than this one.
 const PEERS_MAX: usize = 30;
 
@@ -85,15 +91,39 @@ pub struct Limits {
     pub verify_threads: usize,
     /// Transactions of clients that may wait for an answer at once.
     pub waiters_max: usize,
-    /// HTTP requests that may be in work at once, waiting ones included.
+    /// Connections to the HTTP API that may be open at once; at most half of the files that the process may open.
+    pub connections_max: usize,
+    /// HTTP requests that may be in work at once, waiting ones included; at most what leaves a connection for others.
     pub requests_max: usize,
-    /// Streams of events that may be open at once.
+    /// Milliseconds that a request's head may take from the moment that one could have come, and its body as many again.
+    pub request_timeout_ms: u64,
+    /// Streams of events that may be open at once; at most half of the connections.
     pub event_streams_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { verify_threads: 0, waiters_max: 100_000, requests_max: 10_000, event_streams_max: 256 }
+        Limits {
+            verify_threads: 0,
+            waiters_max: 100_000,
+            connections_max: CONNECTIONS_MAX,
+            requests_max: 2_000,
+            // A body of a mebibyte at half a megabit a second. Longer than what clients keep for the next request, so that none of them
+            // sends on a connection that is about to be closed.
+            request_timeout_ms: 20_000,
+            event_streams_max: 256,
+        }
+    }
+}
+
+impl Limits {
+    /// These bounds where the process may have `files` open. Requests in work and streams of events hold a connection each: together
+    /// they stay below the connections, so that always one is left that can give way.
+    pub fn within(&self, files: usize) -> Limits {
+        let connections_max = self.connections_max.min(files / 2);
+        let event_streams_max = self.event_streams_max.min(connections_max / 2);
+        let requests_max = self.requests_max.min(connections_max.saturating_sub(event_streams_max + 1));
+        Limits { connections_max, event_streams_max, requests_max, ..self.clone() }
     }
 }
 
@@ -191,6 +221,15 @@ impl NodeConfig {
             let reason = format!("{} is not within 1 and {EVENT_STREAMS_MAX}", self.limits.event_streams_max);
             return fail("limits.event_streams_max", reason, "remove it to take the default");
         }
+        if !(1..=REQUEST_TIMEOUT_MAX_MS).contains(&self.limits.request_timeout_ms) {
+            let reason = format!("{} is not within 1 and {REQUEST_TIMEOUT_MAX_MS}", self.limits.request_timeout_ms);
+            return fail("limits.request_timeout_ms", reason, "remove it to take the default");
+        }
+        if !(CONNECTIONS_MIN..=CONNECTIONS_MAX).contains(&self.limits.connections_max) {
+            let reason =
+                format!("{} is not within {CONNECTIONS_MIN} and {CONNECTIONS_MAX}", self.limits.connections_max);
+            return fail("limits.connections_max", reason, "remove it to take the default");
+        }
         for (what, value) in
             [("limits.waiters_max", self.limits.waiters_max), ("limits.requests_max", self.limits.requests_max)]
         {
@@ -253,6 +292,22 @@ mod tests {
         assert!(parse("clock_offset = 86400001").unwrap_err().to_string().contains("more than a day"));
         assert!(parse(&format!("clock_offset = {}", i64::MIN)).is_err());
         assert!(parse("[limits]\nevent_streams_max = 2049").is_err());
+        assert!(parse("[limits]\nrequest_timeout_ms = 0").is_err());
+        assert!(parse("[limits]\nrequest_timeout_ms = 600001").is_err());
+        assert!(parse("[limits]\nconnections_max = 7").is_err());
+        assert!(parse("[limits]\nconnections_max = 4097").is_err());
+    }
+
+    #[test]
+    fn requests_in_work_and_streams_leave_a_connection_whatever_is_configured() {
+        let limits = Limits { requests_max: 10_000, event_streams_max: 2_048, ..Limits::default() };
+        let of = |files| {
+            let Limits { connections_max, requests_max, event_streams_max, .. } = limits.within(files);
+            [connections_max, requests_max, event_streams_max]
+        };
+        assert_eq!(of(1 << 20), [4_096, 2_047, 2_048]);
+        assert_eq!(of(1_024), [512, 255, 256], "the store, the journal and the peers need files, too");
+        assert_eq!(Limits::default().within(1 << 20), Limits::default());
     }
 
     #[test]

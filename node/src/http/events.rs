@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::unfold;
@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::context::Api;
+use super::places::{Busy, Place as Connection};
 use super::problem::Refusal;
 use crate::certified::Tip;
 use crate::event_blocks::EventBlock;
@@ -42,6 +43,7 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// `GET /v1/events?after=HEIGHT-INDEX&account=ADDRESS&kinds=transaction,block`
 pub async fn events(
     State(api): State<Arc<Api>>,
+    Extension(connection): Extension<Arc<Connection>>,
     query: Result<Query<EventsQuery>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -55,7 +57,8 @@ pub async fn events(
         Some(cursor) => Place::after(cursor),
         None => Place { height: api.certified.height().next(), index: 0 },
     };
-    let stream = Stream { api, filter, tip, next: start, block: None, spoke: None, _permit: permit };
+    let busy = connection.begin();
+    let stream = Stream { api, filter, tip, next: start, block: None, spoke: None, _permit: permit, _busy: busy };
     let body = Body::from_stream(unfold(stream, async |stream| {
         let (bytes, stream) = stream.next().await?;
         Some((Ok::<Bytes, Infallible>(bytes), stream))
@@ -145,6 +148,8 @@ struct Stream {
     /// When something was sent last.
     spoke: Option<Instant>,
     _permit: OwnedSemaphorePermit,
+    /// It keeps the place of its connection.
+    _busy: Busy,
 }
 
 impl Stream {

@@ -1,64 +1,108 @@
-//! How much may be in work at once: requests, and the bytes of their bodies.
+//! How much may be in work at once: requests, and the bytes of bodies that are still coming.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use quorate_protocol::api::Code;
-use quorate_protocol::limits::SUBMIT_BYTES_MAX;
-use tokio::sync::Semaphore;
 
+use super::access::OPEN_PATHS;
+use super::bodies::Bodies;
+use super::places::{Busy, Place};
 use super::problem::Refusal;
-
-/// Kibibytes of bodies of all requests in work: 64 MiB.
-const BODIES_KIB_MAX: usize = 64 * 1024;
-/// The largest body in kibibytes.
-const BODY_KIB_MAX: u64 = SUBMIT_BYTES_MAX as u64 / 1024;
+use crate::client::Shares;
+use crate::config::Limits;
 
 /// What is left of the bounds.
 #[derive(Debug)]
 pub struct Load {
-    requests: Semaphore,
-    body_kib: Semaphore,
+    requests: Mutex<Shares>,
+    /// Bodies that are still coming.
+    pub(super) bodies: Bodies,
+    /// How long a request's head may take, and how long its body.
+    pub(super) request_timeout: Duration,
+    /// Connections.
+    pub(super) connections_max: usize,
+}
+
+/// A request in work.
+#[derive(Debug)]
+pub(super) struct InWork {
+    load: Arc<Load>,
+    place: Arc<Place>,
+    _busy: Busy,
 }
 
 impl Load {
-    /// At most `requests_max` requests at once.
-    pub fn new(requests_max: usize) -> Load {
-        Load { requests: Semaphore::new(requests_max), body_kib: Semaphore::new(BODIES_KIB_MAX) }
+    /// Bounds as configured.
+    pub fn new(limits: &Limits) -> Load {
+        Load {
+            requests: Mutex::new(Shares::new(limits.requests_max)),
+            bodies: Bodies::default(),
+            request_timeout: Duration::from_millis(limits.request_timeout_ms),
+            connections_max: limits.connections_max,
+        }
+    }
+
+    /// Takes the request that came on this connection into work.
+    ///
+    /// # Errors
+    /// Too much is in work, or too much of this client's.
+    pub(super) fn begin(self: &Arc<Load>, place: &Arc<Place>) -> Result<InWork, Refusal> {
+        let taken = self.requests().take(place.client(), 1);
+        taken.map_err(|why| Refusal::no_room(why, "requests are in work"))?;
+        Ok(InWork { load: Arc::clone(self), place: Arc::clone(place), _busy: place.begin() })
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Shares> {
+        self.requests.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-/// Refuses a request when too much is in work.
+impl Drop for InWork {
+    fn drop(&mut self) {
+        self.load.requests().give_back(self.place.client(), 1);
+    }
+}
+
+/// Refuses a request when too much is in work, or too much of this client's. Those who watch over the process are always answered: a
+/// node that has much to do is not to be taken for dead. A submission counts once its body is there ([`super::body`]).
 pub async fn bound(State(load): State<Arc<Load>>, request: Request, next: Next) -> Response {
-    let permits = (load.requests.try_acquire(), load.body_kib.try_acquire_many(body_kib(request.headers())));
-    match permits {
-        (Ok(_request), Ok(_body)) => next.run(request).await,
-        _ => Refusal::new(Code::Overloaded, "too many requests are in work").into_response(),
+    if request.method() == Method::POST || OPEN_PATHS.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    match place(request.extensions()).and_then(|place| load.begin(place)) {
+        Ok(_in_work) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
-/// What a body may take: the length that the client names, or the most where it names none. More than that is never read.
-fn body_kib(headers: &HeaderMap) -> u32 {
-    let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let kib = if is_chunked { BODY_KIB_MAX } else { length.unwrap_or(0).div_ceil(1024).min(BODY_KIB_MAX) };
-    kib as u32
+/// The place of the connection on which a request came; the server puts it there.
+pub(super) fn place(extensions: &Extensions) -> Result<&Arc<Place>, Refusal> {
+    let place = extensions.get::<Arc<Place>>();
+    place.ok_or_else(|| Refusal::new(Code::Internal, "the request came on no connection"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::places::Places;
+    use crate::http::places::tests::place;
 
     #[test]
-    fn body_counts_as_named_and_unnamed_ones_as_the_largest() {
-        let kib =
-            |name: header::HeaderName, value: &str| body_kib(&HeaderMap::from_iter([(name, value.parse().unwrap())]));
-        assert_eq!(body_kib(&HeaderMap::new()), 0);
-        assert_eq!(kib(header::CONTENT_LENGTH, "1"), 1);
-        assert_eq!(kib(header::CONTENT_LENGTH, "18446744073709551615"), 1024, "it is refused before it is read");
-        assert_eq!(kib(header::TRANSFER_ENCODING, "chunked"), 1024);
+    fn one_address_has_half_of_the_requests_at_most_and_what_has_ended_makes_room() {
+        let load = Arc::new(Load::new(&Limits { requests_max: 10, ..Limits::default() }));
+        let places = Places::new(100);
+        let all: Vec<InWork> = (0..5).map(|_| load.begin(&place(&places, 1)).unwrap()).collect();
+        let code = |address| load.begin(&place(&places, address)).err().map(|refusal| refusal.code());
+        assert_eq!(code(1), Some(Code::ClientQuota));
+        let others: Vec<InWork> = (2..=6).map_while(|address| load.begin(&place(&places, address)).ok()).collect();
+        assert_eq!((others.len(), code(7)), (5, Some(Code::Overloaded)));
+        drop((all, others));
+        assert_eq!(code(1), None);
+        assert_eq!(load.requests().taken(), 0);
     }
 }

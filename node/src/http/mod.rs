@@ -14,10 +14,15 @@
 //! | `problem` | every error, as a problem document |
 //! | `access`, `tls` | who may ask; certificate and key |
 //! | `load` | how much may be in work at once |
-//! | `router`, `server` | which path goes where; connections |
+//! | `body`, `bodies` | the body of a submission; all that are still coming |
+//! | `router` | which path goes where |
+//! | `server`, `places`, `connection` | connections: how they begin and end, which of them give way |
 
 mod access;
 mod assets;
+mod bodies;
+mod body;
+mod connection;
 mod context;
 mod cursor;
 mod events;
@@ -26,6 +31,7 @@ mod load;
 mod metrics;
 mod openapi;
 mod path;
+mod places;
 mod problem;
 mod reads;
 mod router;

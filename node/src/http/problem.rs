@@ -1,12 +1,14 @@
 //! Every error of the API is a problem document (RFC 9457).
 
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use quorate_protocol::api::Code;
 use quorate_protocol::api::problem::{PROBLEM_MEDIA_TYPE, Problem};
 use quorate_protocol::id::TransactionId;
 use quorate_protocol::store::StoreError;
+
+use crate::client::NoRoom;
 
 /// Seconds after which a client that was refused for want of room does well to come again.
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -19,6 +21,20 @@ impl Refusal {
     /// What the table says of `code`, with this occurrence in words.
     pub fn new(code: Code, detail: impl Into<String>) -> Refusal {
         Refusal(Box::new(Problem::new(code, detail)))
+    }
+
+    /// There is no room for this client, since already so much is there: `what` says of what, and that it is.
+    pub fn no_room(why: NoRoom, what: &str) -> Refusal {
+        match why {
+            NoRoom::Share => Refusal::new(Code::ClientQuota, format!("as many of this client's {what} as may be")),
+            NoRoom::Full => Refusal::new(Code::Overloaded, format!("too many {what}")),
+        }
+    }
+
+    /// What is reported.
+    #[cfg(test)]
+    pub(super) fn code(&self) -> Code {
+        self.0.code
     }
 
     /// The same about one transaction.
@@ -56,14 +72,6 @@ impl From<StoreError> for Refusal {
 impl From<QueryRejection> for Refusal {
     fn from(rejection: QueryRejection) -> Refusal {
         Refusal::new(Code::BadRequest, rejection.body_text())
-    }
-}
-
-impl From<BytesRejection> for Refusal {
-    fn from(rejection: BytesRejection) -> Refusal {
-        let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        let code = if too_large { Code::TooLarge } else { Code::BadRequest };
-        Refusal::new(code, rejection.body_text())
     }
 }
 

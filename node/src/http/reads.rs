@@ -3,10 +3,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use quorate_crypto::encode::decode;
 use quorate_crypto::hash::Digest;
 use quorate_crypto::key::PublicKey;
@@ -22,6 +22,7 @@ use quorate_protocol::limits::ACCOUNT_BALANCES_MAX;
 use quorate_protocol::store::StoreError;
 use tokio::sync::oneshot;
 
+use super::connection::Shared;
 use super::context::Api;
 use super::path::Part;
 use super::problem::Refusal;
@@ -33,7 +34,7 @@ const HASH_DIGITS: usize = 64;
 
 /// `GET /v1/genesis`
 pub async fn genesis(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], api.genesis_json.clone())
+    (Extension(Shared), [(header::CONTENT_TYPE, "application/json")], api.genesis_json.clone())
 }
 
 /// `GET /v1/evidence`
@@ -76,6 +77,19 @@ pub(super) fn executed(api: &Api, id: TransactionId) -> Result<Option<Transactio
     let Some((height, index)) = api.store.transaction(&id)? else { return Ok(None) };
     Ok(Some(match api.receipts.receipt(height, index)? {
         Some(receipt) => TransactionResponse::certified(receipt),
+        None => TransactionResponse {
+            height: Some(height),
+            index: Some(index),
+            ..TransactionResponse::new(id, TransactionStatus::Accepted)
+        },
+    }))
+}
+
+/// The same without the receipt, for lists: a block that was not asked about lately need not be read whole.
+pub(super) fn settled(api: &Api, id: TransactionId) -> Result<Option<TransactionResponse>, StoreError> {
+    let Some((height, index)) = api.store.transaction(&id)? else { return Ok(None) };
+    Ok(Some(match api.receipts.position(height, index)? {
+        Some(position) => TransactionResponse::settled(position, height, index),
         None => TransactionResponse {
             height: Some(height),
             index: Some(index),

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
-use quorate_protocol::limits::SUBMIT_BYTES_MAX;
 
 use super::context::Api;
 use super::{access, assets, events, lists, load, metrics, openapi, problem, reads, status, submit};
@@ -42,7 +40,6 @@ pub fn router(api: Arc<Api>) -> Router {
     paths
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
-        .layer(DefaultBodyLimit::max(SUBMIT_BYTES_MAX))
         .layer(from_fn_with_state(Arc::clone(&api.load), load::bound))
         .layer(from_fn_with_state(api.access.clone(), access::check))
         .layer(from_fn_with_state(Arc::clone(&api), metrics::count))

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,9 +20,11 @@ use quorate_protocol::id::TransactionId;
 use quorate_protocol::limits::{SUBMIT_COUNT_MAX, SUBMIT_TIMEOUT_MAX_MS};
 use tokio::time::{Instant, timeout_at};
 
+use super::body::Whole;
 use super::context::Api;
 use super::problem::Refusal;
-use super::reads::executed;
+use super::reads::{executed, settled};
+use crate::client::{Client, NoRoom};
 use crate::telemetry::Drop;
 use crate::verify::Submission;
 use crate::waiters::{Event, Wait};
@@ -44,17 +45,19 @@ pub async fn submit(
     State(api): State<Arc<Api>>,
     query: Result<Query<SubmitQuery>, QueryRejection>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    whole: Result<Whole, Refusal>,
 ) -> Result<Response, Refusal> {
     let Query(query) = query?;
-    let body = body?;
+    let mut whole = whole?;
+    // Gone when it is decoded, not when the wait is over.
+    let body = std::mem::take(&mut whole.bytes);
     let patience = Patience::of(query)?;
     if let Some(reason) = api.halt.reason() {
         return Err(Refusal::new(Code::Halted, reason));
     }
     match media_type(&headers) {
-        "application/json" => submit_one(&api, patience, &body).await,
-        BORSH_MEDIA_TYPE => submit_many(&api, patience, &body).await,
+        "application/json" => submit_one(&api, whole.client, patience, body).await,
+        BORSH_MEDIA_TYPE => submit_many(&api, whole.client, patience, body).await,
         other => Err(Refusal::new(Code::UnsupportedMediaType, format!("content-type {other:?}"))),
     }
 }
@@ -77,14 +80,11 @@ fn media_type(headers: &HeaderMap) -> &str {
     value.map_or("application/json", |value| value.split(';').next().unwrap_or_default().trim())
 }
 
-async fn submit_one(api: &Api, patience: Patience, body: &[u8]) -> Result<Response, Refusal> {
-    let malformed = |reason: String| Refusal::new(Code::Malformed, reason);
-    let request: SubmitRequest =
-        serde_json::from_slice(body).map_err(|error| malformed(format!("JSON body: {error}")))?;
-    let transaction: SignedTransaction =
-        decode(&request.transaction).map_err(|error| malformed(format!("transaction: {error}")))?;
+async fn submit_one(api: &Api, client: Client, patience: Patience, body: Vec<u8>) -> Result<Response, Refusal> {
+    let transaction = decode_one(&body)?;
+    drop(body);
     let id = transaction.id();
-    let outcomes = submit_all(api, patience, vec![transaction]).await;
+    let outcomes = submit_all(api, client, patience, vec![transaction]).await;
     let outcome = outcomes.map_err(|refusal| refusal.about(id))?.remove(0);
     let status = match outcome.status {
         TransactionStatus::Rejected => return Err(refusal(&outcome)),
@@ -98,10 +98,18 @@ async fn submit_one(api: &Api, patience: Patience, body: &[u8]) -> Result<Respon
     Ok((status, Json(outcome)).into_response())
 }
 
-async fn submit_many(api: &Api, patience: Patience, body: &[u8]) -> Result<Response, Refusal> {
+fn decode_one(body: &[u8]) -> Result<SignedTransaction, Refusal> {
+    let malformed = |reason: String| Refusal::new(Code::Malformed, reason);
+    let request: SubmitRequest =
+        serde_json::from_slice(body).map_err(|error| malformed(format!("JSON body: {error}")))?;
+    decode(&request.transaction).map_err(|error| malformed(format!("transaction: {error}")))
+}
+
+async fn submit_many(api: &Api, client: Client, patience: Patience, body: Vec<u8>) -> Result<Response, Refusal> {
     let transactions: BoundedVec<SignedTransaction, SUBMIT_COUNT_MAX> =
-        decode(body).map_err(|error| Refusal::new(Code::Malformed, format!("list of transactions: {error}")))?;
-    let mut outcomes = submit_all(api, patience, transactions.into_inner()).await?;
+        decode(&body).map_err(|error| Refusal::new(Code::Malformed, format!("list of transactions: {error}")))?;
+    drop(body);
+    let mut outcomes = submit_all(api, client, patience, transactions.into_inner()).await?;
     // A thousand receipts would make an answer of megabytes; each is there to be asked for.
     outcomes.iter_mut().for_each(|outcome| outcome.receipt = None);
     Ok(Json(SubmitResponse { outcomes }).into_response())
@@ -115,20 +123,19 @@ fn refusal(outcome: &TransactionResponse) -> Refusal {
 /// Hands transactions in and waits as asked; the outcomes are in the order of the transactions.
 async fn submit_all(
     api: &Api,
+    client: Client,
     patience: Patience,
     transactions: Vec<SignedTransaction>,
 ) -> Result<Vec<TransactionResponse>, Refusal> {
     let ids: Vec<TransactionId> = transactions.iter().map(SignedTransaction::id).collect();
     let mut outcomes = Outcomes::new(patience.wait, &ids);
     // Registered first, so that nothing can become of them unseen.
-    let mut wait = register(api, patience.wait, &transactions)?;
+    let mut wait = register(api, client, patience.wait, &transactions)?;
     let fresh = known_or_fresh(api, transactions, &mut outcomes)?;
     if !fresh.is_empty() {
         let events = wait.as_ref().map(Wait::sender);
-        if api.verify.push_client(Submission { transactions: fresh, events }).is_err() {
-            api.counters.count(Drop::ClientQueueFull);
-            return Err(Refusal::new(Code::Overloaded, "too many transactions wait to be verified"));
-        }
+        let pushed = api.verify.push_client(Submission { client, transactions: fresh, events });
+        pushed.map_err(|why| no_room(api, why, "transactions wait to be verified"))?;
     }
     if let Some(wait) = &mut wait {
         follow(api, patience, wait, &mut outcomes).await?;
@@ -136,13 +143,27 @@ async fn submit_all(
     Ok(outcomes.in_order(&ids))
 }
 
-fn register(api: &Api, wait: WaitFor, transactions: &[SignedTransaction]) -> Result<Option<Wait>, Refusal> {
+/// Counts and says that a submission is not taken.
+fn no_room(api: &Api, why: NoRoom, what: &str) -> Refusal {
+    api.counters.count(match why {
+        NoRoom::Share => Drop::ClientQuota,
+        NoRoom::Full => Drop::ClientQueueFull,
+    });
+    Refusal::no_room(why, what)
+}
+
+fn register(
+    api: &Api,
+    client: Client,
+    wait: WaitFor,
+    transactions: &[SignedTransaction],
+) -> Result<Option<Wait>, Refusal> {
     if wait == WaitFor::None {
         return Ok(None);
     }
     let waited_for = transactions.iter().map(|transaction| (transaction.id(), transaction.valid_until()));
-    let registered = api.waiters.register(waited_for);
-    registered.map(Some).map_err(|_| Refusal::new(Code::Overloaded, "too many clients wait for their transactions"))
+    let registered = api.waiters.register(client, waited_for);
+    registered.map(Some).map_err(|why| no_room(api, why, "transactions are waited for"))
 }
 
 /// Notes the present state of what is executed, and returns the rest.
@@ -152,8 +173,9 @@ fn known_or_fresh(
     outcomes: &mut Outcomes,
 ) -> Result<Vec<SignedTransaction>, Refusal> {
     let mut fresh = Vec::with_capacity(transactions.len());
+    let known = if transactions.len() > 1 { settled } else { executed };
     for transaction in transactions {
-        match executed(api, transaction.id())? {
+        match known(api, transaction.id())? {
             Some(known) => outcomes.note(known),
             None => fresh.push(transaction),
         }

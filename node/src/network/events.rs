@@ -58,6 +58,19 @@ pub struct ReceivedGossip {
     pub(super) _credit: Credit,
 }
 
+#[cfg(test)]
+impl ReceivedGossip {
+    /// One of so many bytes that nobody passed on.
+    pub(crate) fn of_bytes(bytes: usize) -> ReceivedGossip {
+        let budget = Budget::new(1, bytes);
+        ReceivedGossip {
+            id: GossipId { digest: Digest::ZERO, source: NodeIndex(0) },
+            data: vec![0; bytes].into(),
+            _credit: budget.take(bytes, Waker::noop()).expect("room for one"),
+        }
+    }
+}
+
 /// What the node thinks of a gossip message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

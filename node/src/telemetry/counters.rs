@@ -14,8 +14,12 @@ use super::metrics::Metrics;
 pub enum Drop {
     /// Gossiped transactions found their queue full; claims and pool repair bring them back.
     GossipQueueFull,
-    /// A client's transactions found their queue full; the client is told so.
+    /// A client's transactions found no room; the client is told so.
     ClientQueueFull,
+    /// A client had its share of what all clients share; it is told so.
+    ClientQuota,
+    /// A connection without a request, or a body that came slowly, gave way to others.
+    Displaced,
     /// Bytes of a peer that are no message.
     Malformed,
     /// A message with a signature that does not verify, or of a key without a vote.
@@ -28,9 +32,11 @@ pub enum Drop {
 
 impl Drop {
     /// Every kind.
-    pub const ALL: [Drop; 6] = [
+    pub const ALL: [Drop; 8] = [
         Drop::GossipQueueFull,
         Drop::ClientQueueFull,
+        Drop::ClientQuota,
+        Drop::Displaced,
         Drop::Malformed,
         Drop::Unverifiable,
         Drop::ServeFull,
@@ -42,6 +48,8 @@ impl Drop {
         match self {
             Drop::GossipQueueFull => "gossip_queue_full",
             Drop::ClientQueueFull => "client_queue_full",
+            Drop::ClientQuota => "client_quota",
+            Drop::Displaced => "displaced",
             Drop::Malformed => "malformed",
             Drop::Unverifiable => "unverifiable",
             Drop::ServeFull => "serve_full",

@@ -5,13 +5,17 @@
 //! as what waits: an idle node verifies a single transaction at once, a busy one a thousand together.
 //!
 //! What peers send is bounded by the network's budgets, which a frame holds until the pump has taken its message. What
-//! clients send is bounded here.
+//! clients send is bounded here, and they take turns ([`Submission`]s wait in a lane for each connection). Gossip, which holds
+//! what clients of other nodes sent, has half of each turn.
 
 mod edge;
+mod lanes;
 mod queue;
 mod transactions;
+mod turns;
 mod worker;
 
 pub use edge::Edge;
-pub use queue::{Closed, QueueFull, Submission, VerifyQueue};
+pub use lanes::Submission;
+pub use queue::{Closed, VerifyQueue};
 pub use worker::spawn_workers;

@@ -1,40 +1,20 @@
 //! What waits to be verified.
 
-use std::collections::VecDeque;
-
-use quorate_protocol::document::SignedTransaction;
-
+use super::lanes::{Lanes, Submission};
+use super::turns::Turns;
+use crate::client::NoRoom;
 use crate::monitor::Monitor;
 use crate::network::{Class, ReceivedFrame, ReceivedGossip};
-use crate::waiters::EventSender;
 
-/// Transactions of clients that may wait; at the bulk rate that is half a second of work.
-const CLIENT_COUNT_MAX: usize = 16_384;
-/// Bytes of transactions of clients that may wait.
-const CLIENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Frames that the votes' worker takes at once; a batch of them takes about as long as a millisecond.
 const VOTE_TURN: usize = 256;
+/// Bytes of frames that the votes' worker takes at once, and one frame more: a turn of each of some peers.
+const VOTE_TURN_BYTES: usize = 256 * 1024;
 /// Bytes of transactions that a bulk worker takes at once: about 1,024 of the usual size, the best batch.
 const BULK_TURN_BYTES: usize = 256 * 1024;
-
-/// Transactions that one client handed in together.
-#[derive(Debug)]
-pub struct Submission {
-    /// The transactions; decoded, nothing else.
-    pub transactions: Vec<SignedTransaction>,
-    /// Where refusals go; `None` when nobody waits for them.
-    pub events: Option<EventSender>,
-}
-
-impl Submission {
-    fn bytes(&self) -> usize {
-        self.transactions.iter().map(SignedTransaction::size).sum()
-    }
-}
-
-/// The clients' part is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueFull;
+/// The part of that which is clients' after a turn in which one of them forged. To find a forged signature in a batch costs ten times
+/// what a good one costs, and what peers sent waits meanwhile: so it waits for some milliseconds at most.
+const FORGED_TURN_BYTES: usize = 16 * 1024;
 
 /// The queue is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,16 +45,15 @@ pub struct VerifyQueue {
 
 #[derive(Debug, Default)]
 struct VoteLane {
-    frames: VecDeque<ReceivedFrame>,
+    frames: Turns<ReceivedFrame>,
     closed: bool,
 }
 
 #[derive(Debug, Default)]
 struct BulkLanes {
-    frames: VecDeque<ReceivedFrame>,
-    arrivals: VecDeque<Arrival>,
-    client_count: usize,
-    client_bytes: usize,
+    frames: Turns<ReceivedFrame>,
+    gossip: Turns<ReceivedGossip>,
+    clients: Lanes,
     /// Whether the last turn was a frame: frames and transactions take turns.
     frame_before: bool,
     closed: bool,
@@ -85,41 +64,31 @@ impl VerifyQueue {
     pub fn push_frame(&self, frame: ReceivedFrame) {
         match frame.class {
             Class::Bodies | Class::Sync | Class::Transactions => {
-                self.bulk.post(|lanes| lanes.frames.push_back(frame));
+                self.bulk.post(|lanes| lanes.frames.push(frame));
             }
             Class::ViewChange | Class::Commit | Class::Prepare | Class::PrePrepare | Class::Status => {
-                self.votes.post(|lane| lane.frames.push_back(frame));
+                self.votes.post(|lane| lane.frames.push(frame));
             }
         }
     }
 
     /// Queues gossip. The network's budget of the peer that passed it on bounds it.
     pub fn push_gossip(&self, gossip: ReceivedGossip) {
-        self.bulk.post(|lanes| lanes.arrivals.push_back(Arrival::Gossip(gossip)));
+        self.bulk.post(|lanes| lanes.gossip.push(gossip));
     }
 
     /// Queues a client's transactions, all of them or none.
     ///
     /// # Errors
-    /// There is no room for so many.
-    pub fn push_client(&self, submission: Submission) -> Result<(), QueueFull> {
-        let (count, bytes) = (submission.transactions.len(), submission.bytes());
-        self.bulk.post(|lanes| {
-            let fits = lanes.client_count + count <= CLIENT_COUNT_MAX && lanes.client_bytes + bytes <= CLIENT_BYTES_MAX;
-            if !fits || lanes.closed {
-                return Err(QueueFull);
-            }
-            lanes.client_count += count;
-            lanes.client_bytes += bytes;
-            lanes.arrivals.push_back(Arrival::Client(submission));
-            Ok(())
-        })
+    /// There is no room for so many, or none for this client; or the queue is closed.
+    pub fn push_client(&self, submission: Submission) -> Result<(), NoRoom> {
+        self.bulk.post(|lanes| if lanes.closed { Err(NoRoom::Full) } else { lanes.clients.push(submission) })
     }
 
     /// What waits: votes; frames with bodies or blocks; arrivals of transactions, many in each.
     pub fn depths(&self) -> [usize; 3] {
         let votes = self.votes.with(|lane| lane.frames.len());
-        let [frames, arrivals] = self.bulk.with(|lanes| [lanes.frames.len(), lanes.arrivals.len()]);
+        let [frames, arrivals] = self.bulk.with(|lanes| [lanes.frames.len(), lanes.gossip.len() + lanes.clients.len()]);
         [votes, frames, arrivals]
     }
 
@@ -132,48 +101,101 @@ impl VerifyQueue {
     /// Waits for votes and takes a turn of them.
     pub(super) fn take_votes(&self) -> Result<Vec<ReceivedFrame>, Closed> {
         let idle = |lane: &mut VoteLane| lane.frames.is_empty() && !lane.closed;
-        self.votes.wait(None, idle, |lane| {
-            let turn = lane.frames.len().min(VOTE_TURN);
-            if lane.closed { Err(Closed) } else { Ok(lane.frames.drain(..turn).collect()) }
-        })
+        self.votes.wait(None, idle, |lane| if lane.closed { Err(Closed) } else { Ok(lane.take()) })
     }
 
-    /// Waits for bulk and takes a turn of it.
-    pub(super) fn take_bulk(&self) -> Result<Bulk, Closed> {
-        let idle = |lanes: &mut BulkLanes| lanes.frames.is_empty() && lanes.arrivals.is_empty() && !lanes.closed;
-        self.bulk.wait(None, idle, |lanes| if lanes.closed { Err(Closed) } else { Ok(lanes.take_bulk()) })
+    /// Waits for bulk and takes a turn of it. `forged` says whether a client forged something in the worker's last turn.
+    pub(super) fn take_bulk(&self, forged: bool) -> Result<Bulk, Closed> {
+        let idle = |lanes: &mut BulkLanes| lanes.frames.is_empty() && !lanes.has_arrivals() && !lanes.closed;
+        self.bulk.wait(None, idle, |lanes| if lanes.closed { Err(Closed) } else { Ok(lanes.take_bulk(forged)) })
+    }
+}
+
+impl VoteLane {
+    fn take(&mut self) -> Vec<ReceivedFrame> {
+        let (mut frames, mut bytes) = (Vec::new(), 0);
+        while frames.len() < VOTE_TURN
+            && bytes < VOTE_TURN_BYTES
+            && let Some(frame) = self.frames.pop()
+        {
+            bytes += frame.payload.len();
+            frames.push(frame);
+        }
+        frames
     }
 }
 
 impl BulkLanes {
-    fn take_bulk(&mut self) -> Bulk {
-        let frame_turn = self.arrivals.is_empty() || !self.frame_before;
-        if frame_turn && let Some(frame) = self.frames.pop_front() {
+    fn has_arrivals(&self) -> bool {
+        !(self.gossip.is_empty() && self.clients.is_empty())
+    }
+
+    fn take_bulk(&mut self, forged: bool) -> Bulk {
+        let frame_turn = !self.has_arrivals() || !self.frame_before;
+        if frame_turn && let Some(frame) = self.frames.pop() {
             self.frame_before = true;
             return Bulk::Frame(frame);
         }
         self.frame_before = false;
-        let mut arrivals = Vec::new();
-        let mut bytes = 0;
-        while bytes < BULK_TURN_BYTES
-            && let Some(arrival) = self.arrivals.pop_front()
-        {
-            bytes += self.release(&arrival);
-            arrivals.push(arrival);
-        }
-        Bulk::Arrivals(arrivals)
+        self.take_arrivals(if forged { FORGED_TURN_BYTES } else { BULK_TURN_BYTES })
     }
 
-    /// Gives back the room of an arrival; returns its bytes.
-    fn release(&mut self, arrival: &Arrival) -> usize {
-        match arrival {
-            Arrival::Gossip(gossip) => gossip.data.len(),
-            Arrival::Client(submission) => {
-                let bytes = submission.bytes();
-                self.client_count -= submission.transactions.len();
-                self.client_bytes -= bytes;
-                bytes
-            }
+    /// Where both wait, gossip has one half of the turn and clients the other: neither delays the other by more.
+    fn take_arrivals(&mut self, clients_max: usize) -> Bulk {
+        let gossip_max = if self.clients.is_empty() { BULK_TURN_BYTES } else { BULK_TURN_BYTES / 2 };
+        let (mut arrivals, mut bytes) = (Vec::new(), 0);
+        while bytes < gossip_max
+            && let Some(gossip) = self.gossip.pop()
+        {
+            bytes += gossip.data.len();
+            arrivals.push(Arrival::Gossip(gossip));
         }
+        let clients = self.clients.take(BULK_TURN_BYTES.saturating_sub(bytes).min(clients_max));
+        arrivals.extend(clients.into_iter().map(Arrival::Client));
+        Bulk::Arrivals(arrivals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lanes::tests::submission;
+    use super::*;
+    use crate::client::tests::client;
+
+    /// What a worker takes, gossip and clients counted by themselves.
+    fn take(queue: &VerifyQueue) -> [usize; 2] {
+        let Ok(Bulk::Arrivals(arrivals)) = queue.take_bulk(false) else { panic!("arrivals") };
+        let gossip = arrivals.iter().filter(|arrival| matches!(arrival, Arrival::Gossip(_))).count();
+        [gossip, arrivals.len() - gossip]
+    }
+
+    #[test]
+    fn neither_clients_nor_gossip_wait_for_the_other() {
+        let queue = VerifyQueue::default();
+        (0..5_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
+        (0..8).for_each(|_| queue.push_gossip(ReceivedGossip::of_bytes(BULK_TURN_BYTES / 4)));
+        let [gossip, clients] = take(&queue);
+        assert!(gossip == 2 && clients > 100, "half a turn for each: {gossip} {clients}");
+        assert_eq!(queue.depths(), [0, 0, 5_000 + 8 - gossip - clients]);
+        (0..3).for_each(|_| assert_eq!(take(&queue)[0], 2));
+        assert_eq!(take(&queue)[0], 0, "clients have the whole turn when they are alone");
+    }
+
+    #[test]
+    fn after_a_forged_signature_clients_have_a_short_turn() {
+        let queue = VerifyQueue::default();
+        (0..1_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
+        let Ok(Bulk::Arrivals(short)) = queue.take_bulk(true) else { panic!("arrivals") };
+        assert!(short.len() < 128, "{}", short.len());
+        assert!(take(&queue)[1] > 512);
+    }
+
+    #[test]
+    fn a_closed_queue_takes_nothing_and_gives_nothing() {
+        let queue = VerifyQueue::default();
+        queue.push_client(submission(client(1, 1), 1, 0)).unwrap();
+        queue.close();
+        assert_eq!(queue.push_client(submission(client(1, 1), 1, 0)), Err(NoRoom::Full));
+        assert!(queue.take_bulk(false).is_err() && queue.depths() == [0, 0, 0]);
     }
 }

@@ -13,8 +13,8 @@ use quorate_protocol::pool::Door;
 use tracing::{debug, warn};
 
 use super::edge::Edge;
-use super::queue::{Arrival, Submission};
-
+use super::lanes::Submission;
+use super::queue::Arrival;
 use crate::network::{GossipId, ReceivedFrame, ReceivedGossip, Verdict};
 use crate::telemetry::Drop;
 use crate::waiters::{Event, EventSender};
@@ -43,9 +43,9 @@ struct Group {
     bad: bool,
 }
 
-/// Verifies arrivals in one batch and answers each.
-pub(super) fn verify_arrivals(edge: &Edge, arrivals: Vec<Arrival>, verifier: &mut Verifier) {
-    verify_groups(edge, arrivals.into_iter().map(Group::decode).collect(), verifier);
+/// Verifies arrivals in one batch and answers each. Returns whether a client forged a signature.
+pub(super) fn verify_arrivals(edge: &Edge, arrivals: Vec<Arrival>, verifier: &mut Verifier) -> bool {
+    verify_groups(edge, arrivals.into_iter().map(Group::decode).collect(), verifier)
 }
 
 /// Verifies what a validator sends straight to this node one by one: a stranger's or a forged one spoils no other.
@@ -58,7 +58,7 @@ pub(super) fn verify_bodies(edge: &Edge, frame: ReceivedFrame, door: Door, bodie
     );
 }
 
-fn verify_groups(edge: &Edge, mut groups: Vec<Group>, verifier: &mut Verifier) {
+fn verify_groups(edge: &Edge, mut groups: Vec<Group>, verifier: &mut Verifier) -> bool {
     let mut all = Vec::new();
     let mut counts = Vec::with_capacity(groups.len());
     for group in &mut groups {
@@ -67,15 +67,19 @@ fn verify_groups(edge: &Edge, mut groups: Vec<Group>, verifier: &mut Verifier) {
         all.append(&mut group.transactions);
     }
     let mut verdicts = Verified::check_all(all, &edge.context.chain_id, verifier).into_iter();
+    let mut forged = false;
     for (group, count) in groups.into_iter().zip(counts) {
-        group.finish(edge, verdicts.by_ref().take(count).collect());
+        let verdicts: Vec<_> = verdicts.by_ref().take(count).collect();
+        forged |= matches!(group.origin, Origin::Client(_)) && verdicts.iter().any(Result::is_err);
+        group.finish(edge, verdicts);
     }
+    forged
 }
 
 impl Group {
     fn decode(arrival: Arrival) -> Group {
         match arrival {
-            Arrival::Client(Submission { transactions, events }) => {
+            Arrival::Client(Submission { transactions, events, .. }) => {
                 Group { origin: Origin::Client(events), transactions, bad: false }
             }
             Arrival::Gossip(gossip) => match decode::<GossipedTransactions>(&gossip.data) {

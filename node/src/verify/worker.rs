@@ -19,7 +19,7 @@ use crate::halt::Halt;
 use crate::network::{Class, ReceivedFrame};
 use crate::send::class_of;
 use crate::telemetry::Drop;
-use crate::threads::spawn;
+use crate::threads::{give_way, spawn};
 
 /// Decoded keys that each bulk worker keeps, about 250 bytes each: some thousand clients that take turns.
 const CLIENT_KEYS_MAX: usize = 16_384;
@@ -47,10 +47,14 @@ pub fn spawn_workers(edge: Arc<Edge>, count: usize, halt: &Arc<Halt>) -> std::io
         let mut verifier = new_verifier(CLIENT_KEYS_MAX, &memory)?;
         let bulk = Arc::clone(&edge);
         threads.push(spawn("verify-bulk", halt, move || {
-            while let Ok(turn) = bulk.queue.take_bulk() {
+            give_way();
+            let mut forged = false;
+            while let Ok(turn) = bulk.queue.take_bulk(forged) {
                 match turn {
                     Bulk::Frame(frame) => verify_frames(&bulk, vec![frame], &mut verifier),
-                    Bulk::Arrivals(arrivals) => transactions::verify_arrivals(&bulk, arrivals, &mut verifier),
+                    Bulk::Arrivals(arrivals) => {
+                        forged = transactions::verify_arrivals(&bulk, arrivals, &mut verifier);
+                    }
                 }
             }
         })?);

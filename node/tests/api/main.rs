@@ -5,6 +5,7 @@ mod access;
 mod common;
 mod events;
 mod lists;
+mod load;
 mod metrics;
 mod submit;
 

@@ -206,6 +206,9 @@ codes! {
     /// The body has a type that the path does not take.
     UnsupportedMediaType = 203, "unsupported_media_type", Service, 415, false, NotApplied,
         "send application/json, or application/x-borsh for many";
+    /// The client has as much waiting as one client may.
+    ClientQuota = 210, "client_quota", Service, 429, true, NotApplied,
+        "wait until some of what you sent is answered, then send the same bytes again; fewer at once are taken sooner";
     /// The node has more requests waiting than it can take.
     Overloaded = 204, "overloaded", Service, 503, true, NotApplied,
         "wait, then send the same bytes again, here or to another node";
@@ -253,7 +256,7 @@ impl Code {
             Code::BadRequest | Code::MethodNotAllowed | Code::UnsupportedMediaType => 2,
             Code::NotFound => 3,
             Code::NotReady | Code::Halted | Code::Timeout => 6,
-            Code::Overloaded => 8,
+            Code::SenderQuota | Code::PoolFull | Code::ClientQuota | Code::Overloaded => 8,
             Code::Unauthorized => 9,
             // A fault of the node, or a code that is no answer to a read: it must not pass for a transaction's outcome.
             _ => 1,
@@ -265,7 +268,7 @@ impl Code {
             Stage::Execution => 4,
             _ if self.is_final() => 4,
             _ => match self {
-                Code::SenderQuota | Code::PoolFull | Code::Overloaded => 8,
+                Code::SenderQuota | Code::PoolFull | Code::ClientQuota | Code::Overloaded => 8,
                 Code::Unauthorized => 9,
                 // What depends on the state or a clock may change, and whoever has the bytes may have kept them.
                 _ => 5,

@@ -3,7 +3,7 @@
 
 use crate::api::code::Code;
 use crate::document::amount;
-use crate::document::block::{Header, Outcome};
+use crate::document::block::{Header, Outcome, Position};
 use crate::document::operation::{AssetCode, Roles, Scale};
 use crate::document::receipt::Receipt;
 use crate::id::{ChainId, Epoch, Height, NodeIndex, Sequence, TransactionId, View};
@@ -340,20 +340,19 @@ impl TransactionResponse {
 
     /// A transaction with its receipt.
     pub fn certified(receipt: Receipt) -> TransactionResponse {
-        let (status, code) = match receipt.position.outcome {
+        let settled = Self::settled(receipt.position, receipt.header.height, receipt.index);
+        TransactionResponse { receipt: Some(receipt), ..settled }
+    }
+
+    /// A transaction whose position is in a certified block, without its receipt.
+    pub fn settled(position: Position, height: Height, index: u32) -> TransactionResponse {
+        let (status, code) = match position.outcome {
             Outcome::Applied => (TransactionStatus::Applied, None),
             Outcome::Failed(code) => (TransactionStatus::Failed, Some(code)),
             // A skipped position is no receipt, so nobody hands one in.
             Outcome::Skipped(_) => (TransactionStatus::Unknown, None),
         };
-        TransactionResponse {
-            id: receipt.position.id,
-            status,
-            code,
-            height: Some(receipt.header.height),
-            index: Some(receipt.index),
-            receipt: Some(receipt),
-        }
+        TransactionResponse { id: position.id, status, code, height: Some(height), index: Some(index), receipt: None }
     }
 }
 

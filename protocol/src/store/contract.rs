@@ -1,6 +1,6 @@
 //! What a chain store must be able to do, and how it fails.
 
-use crate::document::block::{Block, Header, Proof};
+use crate::document::block::{Block, Header, Position, Proof};
 use crate::document::certificate::Certificate;
 use crate::document::genesis::Genesis;
 use crate::document::operation::AssetCode;
@@ -187,6 +187,15 @@ pub trait Store: StateReader + Send + Sync {
     ///
     /// When the store cannot be read or what it holds is damaged.
     fn block(&self, height: Height) -> Result<Option<Block>, StoreError>;
+
+    /// The positions of a height's block, without its bodies.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read or what it holds is damaged.
+    fn positions(&self, height: Height) -> Result<Option<Vec<Position>>, StoreError> {
+        Ok(self.block(height)?.map(|block| block.positions))
+    }
 
     /// What made the block of a height final here. Block 0 has none.
     ///

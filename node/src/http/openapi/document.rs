@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::codes::TOKEN;
 use super::paths::operations;
 use super::schemas::schemas;
+use crate::http::connection::Shared;
 use crate::http::status::VERSION;
 
 /// Made once: it never changes while the program runs.
@@ -17,7 +19,7 @@ static TEXT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(text()));
 
 /// `GET /v1/openapi.json`
 pub async fn document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], TEXT.clone())
+    (Extension(Shared), [(header::CONTENT_TYPE, "application/json")], TEXT.clone())
 }
 
 /// The document as it is checked in.

@@ -56,7 +56,7 @@ impl Operation {
         let mut codes = self.codes.clone();
         codes.extend([Code::Overloaded, Code::Internal]);
         if !is_open {
-            codes.push(Code::Unauthorized);
+            codes.extend([Code::Unauthorized, Code::ClientQuota]);
         }
         codes.sort();
         codes.dedup();

@@ -11,13 +11,15 @@ const PRECEDENCE: &str = "\
 When several codes would be true, the first one is reported. A request is judged in this order:
 
 1. `unauthorized`: the node has a token, and the request does not show it.
-2. `overloaded`: as many requests as the node takes are in work.
+2. `client_quota`, `overloaded`: as many requests as one client may have, or as the node takes, are in work. A submission is judged so
+   when its body is there, after step 5.
 3. `not_found`, `method_not_allowed`: the path.
 4. `bad_request`: the parameters of the query.
 5. `too_large`: the body is longer than 1 MiB.
 6. `halted`: a submission to a node that has stopped signing.
 7. `unsupported_media_type`, then `malformed`: the body.
-8. `overloaded`: as many transactions as the node takes are waited for, or wait to be verified.
+8. `client_quota`, `overloaded`: as many transactions as one client may have, or as the node takes, are waited for or wait to be
+   verified.
 9. What a door says of the transaction, in the order of the table: its form, its signature, its sender, its time, room.
 10. What execution says, in the order of the table: it is in the receipt of a transaction that has failed. The operations
     of a transaction are judged one after the other; the first that fails gives the code.
