@@ -21,7 +21,7 @@ const FIRST_WITHIN: Duration = Duration::from_millis(200);
 /// How long a chain that stands still is given to come back, as after a restart.
 const STILL_FOR: Duration = Duration::from_secs(3);
 /// How long nodes have to say whether they know a sender. Who says nothing leaves it to the nodes that get the bytes.
-const MEMBERS_WITHIN: Duration = Duration::from_secs(1);
+const MEMBERS_WITHIN: Duration = Duration::from_secs(2);
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 

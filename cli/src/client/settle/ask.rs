@@ -9,10 +9,13 @@ use quorate_protocol::api::problem::Problem;
 use quorate_protocol::document::genesis::Genesis;
 use quorate_protocol::id::NodeIndex;
 
-use super::{Job, PAUSE};
+use super::job::Job;
 use crate::client::http::{CallError, Node};
 use crate::clock;
 use crate::receipt;
+
+/// The pause between two looks at a transaction, and before nodes that answered at once are all asked again.
+pub(super) const PAUSE: Duration = Duration::from_millis(150);
 
 /// A node's latest word on the transaction.
 #[derive(Clone, Debug)]

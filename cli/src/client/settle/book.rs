@@ -10,8 +10,8 @@ use quorate_protocol::api::http::TransactionResponse;
 use quorate_protocol::document::genesis::Genesis;
 use quorate_protocol::id::NodeIndex;
 
-use super::ask::{Answer, Word, ask};
-use super::{Job, PAUSE};
+use super::ask::{Answer, PAUSE, Word, ask};
+use super::job::Job;
 use crate::client::http::Node;
 use crate::exit::Failure;
 use crate::receipt;

@@ -24,134 +24,19 @@
 //!
 //! Validators are counted, not addresses: each is asked which one it is, and one that is asked at two addresses counts
 //! once. At one address nobody counts for more than one, so f liars never make f+1 words.
+//!
+//! | module | what happens there |
+//! |---|---|
+//! | `job` | what is to be settled |
+//! | `ask` | what one node makes of it |
+//! | `book`, `failure` | what all of them have said, what follows from it, and how that is told |
+//! | `rounds` | who is asked when |
 
 mod ask;
 mod book;
 mod failure;
+mod job;
+mod rounds;
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use quorate_protocol::api::http::TransactionResponse;
-use quorate_protocol::document::genesis::Genesis;
-use quorate_protocol::id::TransactionId;
-
-use self::ask::Answer;
-use self::book::Book;
-use super::http::Node;
-use crate::exit::Failure;
-use crate::output::progress::Progress;
-
-/// How long a node is waited for before others are asked, too.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The pause between two looks at a transaction, and before nodes that answered at once are all asked again.
-const PAUSE: Duration = Duration::from_millis(150);
-/// How often the progress line moves.
-const TICK: Duration = Duration::from_millis(100);
-/// The round in which all nodes are asked for the first time.
-const ROUND_OF_ALL: usize = 3;
-
-/// What is to be settled.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The transaction.
-    pub id: TransactionId,
-    /// Its canonical bytes, to send them (again); without them it is only looked for.
-    pub bytes: Option<Arc<[u8]>>,
-    /// Until when it may be executed, Unix milliseconds of block time, where that is known.
-    pub valid_until: Option<u64>,
-    /// Nobody has been sent these bytes before.
-    pub first_time: bool,
-}
-
-/// Brings `job` to an outcome: a verified receipt (applied or failed), or certified expiry, as `status` says.
-///
-/// # Errors
-/// Exit code 3 to 9, see [`Exit`](crate::exit::Exit) and the module; 5 when `deadline` passes without an outcome.
-pub fn settle(
-    nodes: &[Node],
-    genesis: &Arc<Genesis>,
-    job: &Job,
-    deadline: Instant,
-    progress: &mut Progress,
-) -> Result<TransactionResponse, Failure> {
-    if nodes.is_empty() {
-        return Err(Failure::usage("no node is known", "give --testnet DIR, or --node URL"));
-    }
-    let (sender, receiver) = channel();
-    let mut book = Book::new(nodes, genesis, job);
-    for round in 0.. {
-        let window = PATIENCE.min(deadline.saturating_duration_since(Instant::now()));
-        if window.is_zero() {
-            break;
-        }
-        let mut asked = targets(round, nodes.len(), genesis.validators.f());
-        asked.retain(|&index| book.may_be_asked(index));
-        for &index in &asked {
-            book.ask(index, window, &sender);
-        }
-        if let Some(outcome) = collect(&mut book, &asked, &receiver, Instant::now() + window, progress) {
-            return outcome;
-        }
-        if round >= ROUND_OF_ALL {
-            if let Some(failure) = book.hopeless() {
-                return Err(failure);
-            }
-            thread::sleep(book.pause().min(deadline.saturating_duration_since(Instant::now())));
-        }
-    }
-    Err(book.at_deadline())
-}
-
-/// The nodes to ask in a round: the first, the second, f+1, then all.
-fn targets(round: usize, count: usize, f: usize) -> Vec<usize> {
-    match round {
-        0 => vec![0],
-        1 => vec![1 % count],
-        2 => (0..=f).map(|offset| (offset + 2) % count).collect(),
-        _ => (0..count).collect(),
-    }
-}
-
-/// Takes answers until one settles the matter, every node asked in this round has answered, or the round ends.
-fn collect(
-    book: &mut Book<'_>,
-    asked: &[usize],
-    receiver: &Receiver<(usize, Answer)>,
-    round_end: Instant,
-    progress: &mut Progress,
-) -> Option<Result<TransactionResponse, Failure>> {
-    while asked.iter().any(|&index| book.owes(index)) {
-        let left = round_end.saturating_duration_since(Instant::now());
-        match receiver.recv_timeout(left.min(TICK)) {
-            Ok((_, Answer::Proved(response))) => return Some(Ok(*response)),
-            Ok((index, Answer::Word(word))) => {
-                book.note(index, word);
-                if let Some(outcome) = book.verdict() {
-                    return Some(outcome);
-                }
-            }
-            Err(RecvTimeoutError::Timeout) if left.is_zero() => return None,
-            Err(RecvTimeoutError::Timeout) => progress.tick("waiting for a certified outcome"),
-            Err(RecvTimeoutError::Disconnected) => return None,
-        }
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_node_then_another_then_a_weak_quorum_then_all() {
-        assert_eq!(targets(0, 4, 1), [0]);
-        assert_eq!(targets(1, 4, 1), [1]);
-        assert_eq!(targets(2, 4, 1), [2, 3]);
-        assert_eq!(targets(3, 4, 1), [0, 1, 2, 3]);
-        assert_eq!(targets(9, 4, 1), [0, 1, 2, 3]);
-        assert_eq!(targets(2, 1, 0), [0]);
-    }
-}
+pub use job::Job;
+pub use rounds::settle;
