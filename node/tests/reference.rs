@@ -124,9 +124,29 @@ const KEYS: &[Key] = &[
         )
     },
     Key {
+        unit: "connections",
+        bound: Some((8, 4_096)),
+        ..key(
+            "limits.connections_max",
+            "integer",
+            "4096",
+            "to the HTTP API, open at once; at most half of the files that the process may open",
+        )
+    },
+    Key {
+        unit: "ms",
+        bound: Some((1, 600_000)),
+        ..key(
+            "limits.request_timeout_ms",
+            "integer",
+            "20000",
+            "that a request's head may take, and its body as many again",
+        )
+    },
+    Key {
         unit: "requests",
         bound: Some((1, 1_000_000)),
-        ..key("limits.requests_max", "integer", "10000", "HTTP, in work at once, waiting ones included; more get 503")
+        ..key("limits.requests_max", "integer", "2000", "HTTP, in work at once, waiting ones included; more get 503")
     },
     Key {
         unit: "streams",

@@ -223,8 +223,8 @@ const BREAKS: &[Break] = &[
         "dead_views_keep_their_transactions",
         "5.5: transactions of a dead view return to the pool",
         "replica/views.rs",
-        "self.pool.unmark(now, sequence);",
-        "let _ = (now, sequence);",
+        "dead.into_iter().for_each(|sequence| self.pool.unmark(now, sequence));",
+        "let _ = (now, dead);",
     )
     .noticed_by(Alarm::Scenario("crash_primary_after_one_pre_prepare")),
     broken(
@@ -358,6 +358,30 @@ const BREAKS: &[Break] = &[
         ".chain([floor].into_iter().take(0)).collect()",
     )
     .noticed_by(Alarm::Unit("a_trim_keeps_the_active_view_and_the_floor")),
+    broken(
+        "unknown_new_view_masks",
+        "4.1, 5.3: a NEW-VIEW that names what nobody has masks no other of its primary",
+        "pbft/new_view.rs",
+        "if candidate.is_complete() {",
+        "if false {",
+    )
+    .noticed_by(Alarm::Unit("a_new_view_that_names_what_nobody_has_masks_not_the_true_one")),
+    broken(
+        "late_bodies_age_a_batch",
+        "3.2: a batch is as old as it was when it came",
+        "replica/propose.rs",
+        "batch.time < came.saturating_sub(skew_max)",
+        "batch.time < now.wall.max(*came).saturating_sub(skew_max)",
+    )
+    .noticed_by(Alarm::Unit("a_batch_is_not_too_old_because_its_bodies_came_late")),
+    broken(
+        "new_view_not_kept",
+        "7.1: a NEW-VIEW stays in the log as long as what it proposes",
+        "pbft/record.rs",
+        "proposed.or(self.sequence())",
+        "proposed.and(None).or(self.sequence())",
+    )
+    .noticed_by(Alarm::Unit("a_new_view_stays_in_the_log_as_long_as_what_it_proposes")),
     broken(
         "proven_watermark_not_carried",
         "7.1: what the journal gave up stays proved",

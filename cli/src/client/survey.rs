@@ -96,21 +96,24 @@ pub fn strangers(
     let (sender, receiver) = channel();
     for node in nodes {
         let (node, senders, sender) = (node.clone(), senders.clone(), sender.clone());
-        thread::spawn(move || drop(sender.send(unknown_to(&node, &senders, at_least))));
+        thread::spawn(move || drop(sender.send(known_to(&node, &senders, at_least))));
     }
     drop(sender);
     let end = Instant::now() + MEMBERS_WITHIN;
-    let mut silent = nodes.len();
+    let (mut silent, mut knowing) = (nodes.len(), 0);
     let mut denied: BTreeMap<PublicKey, BTreeSet<NodeIndex>> = BTreeMap::new();
     while let Ok(answer) = receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
         silent -= 1;
-        if let Some((validator, unknown)) = answer {
-            for key in unknown {
-                denied.entry(key).or_default().insert(validator);
+        match answer {
+            Known::All => knowing += 1,
+            Known::AllBut(validator, unknown) => {
+                unknown.into_iter().for_each(|key| drop(denied.entry(key).or_default().insert(validator)));
             }
+            Known::Unsaid => {}
         }
         let most = denied.values().map(BTreeSet::len).max().unwrap_or_default();
-        if most + silent < weak_quorum {
+        // Where enough know them nobody waits for those that hang: a liar gains no more by it than that the bytes leave.
+        if most + silent < weak_quorum || knowing >= weak_quorum {
             break;
         }
     }
@@ -118,21 +121,30 @@ pub fn strangers(
     denied.into_keys().collect()
 }
 
-/// Which of these keys a validator does not know; `None` where it knows all, or says nothing that counts.
-fn unknown_to(
-    node: &Node,
-    senders: &BTreeSet<PublicKey>,
-    at_least: Height,
-) -> Option<(NodeIndex, BTreeSet<PublicKey>)> {
-    let is_unknown = |key: &&PublicKey| {
-        let told = node.account(&key.to_string());
-        told.is_ok_and(|account| account.account == **key && account.height >= at_least && !account.member)
-    };
-    let unknown: BTreeSet<PublicKey> = senders.iter().filter(is_unknown).copied().collect();
-    if unknown.is_empty() {
-        return None;
+/// Which keys a node knows as members.
+enum Known {
+    All,
+    /// It is this validator, and does not know these.
+    AllBut(NodeIndex, BTreeSet<PublicKey>),
+    /// It says nothing, or nothing that counts.
+    Unsaid,
+}
+
+/// Which of these keys a node knows as members.
+fn known_to(node: &Node, senders: &BTreeSet<PublicKey>, at_least: Height) -> Known {
+    let mut unknown = BTreeSet::new();
+    for key in senders {
+        match node.account(&key.to_string()) {
+            Ok(told) if told.account == *key && told.member => {}
+            Ok(told) if told.account == *key && told.height >= at_least => drop(unknown.insert(*key)),
+            Ok(_) | Err(_) => return Known::Unsaid,
+        }
     }
-    Some((node.status().ok()?.index?, unknown))
+    if unknown.is_empty() {
+        return Known::All;
+    }
+    let index = node.status().ok().and_then(|status| status.index);
+    index.map_or(Known::Unsaid, |index| Known::AllBut(index, unknown))
 }
 
 /// Asks all nodes at once. Enough is the word of a weak quorum, one of them that does not stand still; the first node is

@@ -74,7 +74,7 @@
 //! | [`byzantine`] | a file for each way of lying |
 //! | [`genesis`], [`payment`], [`workload`] | accounts and clients |
 //! | [`plan`], [`fault`], `run`, [`liveness`], [`outcome`] | from a seed to an outcome |
-//! | [`scenario`], [`happened`] | plans of one situation, by its name, and whether it came about |
+//! | [`scenario`], [`happened`], `count` | plans of one situation, by its name, and whether it came about |
 //! | [`shrink`](mod@shrink), [`legend`](mod@legend) | from a failure to a story |
 //! | [`invariants`] | the promises |
 //! | [`trace`], `describe` | what happened, in words |
@@ -84,6 +84,7 @@ pub mod byzantine;
 pub mod clock;
 pub mod config;
 mod control;
+mod count;
 mod describe;
 pub mod disk;
 mod edge;
