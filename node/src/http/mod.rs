@@ -19,7 +19,7 @@
 mod access;
 mod assets;
 mod context;
-mod cursor;
+pub mod cursor;
 mod events;
 mod lists;
 mod load;
