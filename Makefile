@@ -4,7 +4,7 @@ FLAGS := --release --workspace --locked
 DIR ?= .testnet
 NODES ?= 4
 
-.PHONY: help testnet test build lint prerequisites bench
+.PHONY: help testnet test build lint fuzz-check prerequisites bench
 
 help:
 	@echo "make testnet   start a ledger of $(NODES) nodes on this machine (DIR=$(DIR) NODES=$(NODES)); Ctrl-C ends it"
@@ -22,9 +22,14 @@ test: build
 build: prerequisites
 	cargo build $(FLAGS) --all-targets
 
-lint: prerequisites
+lint: prerequisites fuzz-check
 	cargo fmt --all --check
 	cargo clippy $(FLAGS) --all-targets -- -D warnings
+
+# A check links nothing, so RocksDB need not be compiled for it: a folder that is said to hold its library is enough.
+fuzz-check: prerequisites
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	ROCKSDB_LIB_DIR=fuzz cargo check --locked --manifest-path fuzz/Cargo.toml --all-features --target-dir target/fuzz-check
 
 bench: build
 	cargo bench --workspace --locked

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use quorate_crypto::{BoundedVec, Signed, Verifiable};
 use quorate_crypto::sparse::SparseProof;
+use quorate_crypto::{BoundedVec, Signed, Verifiable};
 use quorate_fuzz::{canonical, chain_id};
 use quorate_protocol::api::code::Code;
 use quorate_protocol::document::{

@@ -200,3 +200,70 @@ fn save(home: &Home, record: &Record) -> Result<(), HomeError> {
     });
     written.map_err(|error| ConfigError::new(&path, "the record of faults", error, "check the disk").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record() -> String {
+        let hash = Some(Digest::ZERO);
+        let entry = |what: &str| Entry {
+            time: 7,
+            what: what.to_owned(),
+            reason: "in words".to_owned(),
+            height: Some(Height(9)),
+            own_header_hash: hash,
+            certified_header_hash: hash,
+            own_header: None,
+            set_aside: true,
+        };
+        let faults = vec![entry("diverged"), entry("damaged")];
+        serde_json::to_string_pretty(&Record { magic: MAGIC.to_owned(), version: VERSION, faults }).unwrap()
+    }
+
+    /// What is read of these bytes, as it would be written.
+    fn read(bytes: &[u8]) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        fs::write(home.faults_file(), bytes).unwrap();
+        match load(&home) {
+            Ok(record) => Some(serde_json::to_string_pretty(&record.expect("the file is there")).unwrap()),
+            Err(error) => {
+                assert!(error.file == home.faults_file() && !error.remedy.is_empty(), "{error}");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_whole_and_of_this_version_only() {
+        assert_eq!(read(record().as_bytes()), Some(record()));
+        let empty = "{\"magic\": \"quorate store faults\", \"version\": 1, \"faults\": []}";
+        for bad in [&record().replace("\"version\": 1", "\"version\": 2"), &record().replace(MAGIC, "magic"), empty] {
+            assert_eq!(read(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(read(&b" ".repeat(RECORD_BYTES_MAX as usize + 1)), None);
+        assert_eq!(read(&b"[".repeat(60_000)), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Which means that a node never starts on a record that it has not understood.
+        #[test]
+        fn a_damaged_record_is_refused_or_read_as_what_it_says(
+            bytes in prop::collection::vec(any::<u8>(), 0..300), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            read(&bytes);
+            let mut changed = record().into_bytes();
+            let at = at.index(changed.len());
+            changed[at] = byte;
+            if let Some(again) = read(&changed) {
+                prop_assert_eq!(read(again.as_bytes()), Some(again));
+            }
+            prop_assert_eq!(read(&changed[..at]), None);
+        }
+    }
+}

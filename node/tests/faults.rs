@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Chain, PATIENCE, addresses, chain_folder, cluster, commit, fork, get, status, submit, wait_for};
+use common::{Chain, PATIENCE, addresses, chain_folder, cluster, commit, fork, get, request, status, submit, wait_for};
+use quorate_crypto::encode::encode;
 use quorate_crypto::hash::sha256;
 use quorate_crypto::signed::Signed;
 use quorate_node::fault::{Fault, RepairError};
@@ -82,6 +83,66 @@ fn a_failed_journal_write_stops_signing_and_a_restart_resumes() {
 fn a_failed_block_write_stops_signing_and_a_restart_resumes() {
     stops_and_resumes(|store, _| store.strike_after(0, faulty::Fault::Write), "the chain store failed");
     stops_and_resumes(|store, _| store.strike_after(0, faulty::Fault::Full), "no space left");
+}
+
+#[test]
+fn a_halted_node_refuses_transactions_with_its_reason_and_still_answers_reads() {
+    let (chain, node, _, files) = faulty_single();
+    let api = node.api_address();
+    let first = chain.transfer(1, 1);
+    commit(&node, &first);
+    files.strike_after(0, faulty::Fault::Write);
+    let lost = submit(api, "?wait=committed&timeout=500", &chain.transfer(2, 2));
+    assert_ne!(lost.status, 200, "{lost:?}");
+    wait_for("word of it", || is_halted(&node, "vote journal"));
+    let next = chain.transfer(3, 3);
+    let list = request(api, "POST", "/v1/transactions", "application/x-borsh", &encode(&vec![next.clone()]));
+    for query in ["?wait=none", "?wait=accepted", "?wait=committed&timeout=15000"] {
+        let reply = submit(api, query, &next);
+        let problem = reply.json();
+        assert_eq!((reply.status, &problem["code"]), (503, &"halted".into()), "{reply:?}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("vote journal")), "{problem}");
+        assert_eq!((&problem["outcome"], &problem["retryable"]), (&"unknown".into(), &true.into()));
+        assert!(reply.headers.contains("retry-after: 1"), "{}", reply.headers);
+    }
+    assert_eq!((list.status, &list.json()["code"]), (503, &"halted".into()), "{list:?}");
+    assert_eq!(get(api, &format!("/v1/transactions/{}", next.id())).status, 404, "it was not taken");
+    assert_eq!(get(api, &format!("/v1/transactions/{}/receipt", first.id())).status, 200);
+    node.stop().expect("a clean stop");
+}
+
+#[test]
+fn a_read_that_fails_is_a_fault_of_the_node_and_the_next_one_is_answered() {
+    let (chain, node, store, _) = faulty_single();
+    let api = node.api_address();
+    let transfer = chain.transfer(1, 1);
+    let height = commit(&node, &transfer);
+    let paths = [
+        format!("/v1/transactions/{}", transfer.id()),
+        format!("/v1/blocks/{height}"),
+        format!("/v1/accounts/{}", chain.alice.public_key()),
+        "/v1/blocks".to_owned(),
+        "/v1/evidence".to_owned(),
+    ];
+    store.strike_after(0, faulty::Fault::Read);
+    for path in &paths {
+        let reply = get(api, path);
+        let problem = reply.json();
+        assert_eq!((reply.status, &problem["code"]), (500, &"internal".into()), "{path}: {reply:?}");
+        assert!(reply.headers.contains("application/problem+json"), "{}", reply.headers);
+        assert_eq!((&problem["outcome"], &problem["retryable"]), (&"unknown".into(), &true.into()), "{path}");
+    }
+    let reply = submit(api, "?wait=accepted", &transfer);
+    assert_eq!(
+        (reply.status, &reply.json()["code"]),
+        (500, &"internal".into()),
+        "whether it is known, is not: {reply:?}"
+    );
+    store.heal();
+    for path in &paths {
+        assert_eq!(get(api, path).status, 200, "{path}");
+    }
+    node.stop().expect("a clean stop");
 }
 
 #[test]

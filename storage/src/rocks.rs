@@ -68,7 +68,11 @@ impl RocksStore {
         }
         self.restore_uncertified()?;
         let first = match self.get(Family::Metadata, schema::INDEXED_KEY)? {
-            Some(bytes) => schema::sealed_height(Kind::Indexed, &bytes)?.next(),
+            Some(bytes) => {
+                let indexed = schema::sealed_height(Kind::Indexed, &bytes)?;
+                schema::unseal::<()>(Kind::Indexed, indexed, &bytes)?;
+                indexed.next()
+            }
             None => Height::ZERO,
         };
         for height in (first.get()..=height.get()).map(Height) {

@@ -399,6 +399,22 @@ fn a_frame_of_another_segment_file_does_not_count() {
     assert_eq!(whole(&files, 0).1, [lasting(0)]);
 }
 
+/// It takes somebody who puts the digest right; without a bound, the frame after the next would have no number.
+#[test]
+fn a_head_page_that_names_the_last_number_there_is_is_damaged() {
+    let files = VolatileFiles::new();
+    drop(created(&files));
+    let segment = the_file(&files, "segment-");
+    let mut bytes = files.read(&segment, u64::MAX).unwrap();
+    // The first frame, and that none is carried.
+    bytes[52..60].copy_from_slice(&u64::MAX.to_le_bytes());
+    bytes[68..72].fill(0);
+    let seal = sha256(&bytes[..PAGE_BYTES - 32]);
+    bytes[PAGE_BYTES - 32..PAGE_BYTES].copy_from_slice(seal.as_bytes());
+    files.put(&segment, bytes);
+    assert!(amnesia(&files, 0).contains("the head page of segment-0000000000000001 is damaged"));
+}
+
 #[test]
 fn a_lost_segment_is_amnesia() {
     let files = VolatileFiles::new();

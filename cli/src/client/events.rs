@@ -111,9 +111,9 @@ fn read(mut body: impl Read, sender: &SyncSender<Result<Item, String>>) {
     }
 }
 
-/// Server-sent events, byte by byte.
-#[derive(Default)]
-struct Parser {
+/// Server-sent events, byte by byte. Holds one message at most.
+#[derive(Debug, Default)]
+pub struct Parser {
     line: Vec<u8>,
     after_return: bool,
     id: String,
@@ -123,7 +123,11 @@ struct Parser {
 }
 
 impl Parser {
-    fn push(&mut self, byte: u8) -> Result<Option<Item>, String> {
+    /// Takes the next byte; an event where that ends one.
+    ///
+    /// # Errors
+    /// Why this is no stream of events; nothing behind it is worth reading.
+    pub fn push(&mut self, byte: u8) -> Result<Option<Item>, String> {
         let ends = byte == b'\r' || (byte == b'\n' && !self.after_return);
         let skipped = byte == b'\n' && self.after_return;
         self.after_return = byte == b'\r';

@@ -107,7 +107,9 @@ pub fn strangers(
         match answer {
             Known::All => knowing += 1,
             Known::AllBut(validator, unknown) => {
-                unknown.into_iter().for_each(|key| drop(denied.entry(key).or_default().insert(validator)));
+                for key in unknown {
+                    denied.entry(key).or_default().insert(validator);
+                }
             }
             Known::Unsaid => {}
         }
@@ -136,7 +138,9 @@ fn known_to(node: &Node, senders: &BTreeSet<PublicKey>, at_least: Height) -> Kno
     for key in senders {
         match node.account(&key.to_string()) {
             Ok(told) if told.account == *key && told.member => {}
-            Ok(told) if told.account == *key && told.height >= at_least => drop(unknown.insert(*key)),
+            Ok(told) if told.account == *key && told.height >= at_least => {
+                unknown.insert(*key);
+            }
             Ok(_) | Err(_) => return Known::Unsaid,
         }
     }

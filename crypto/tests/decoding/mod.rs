@@ -2,6 +2,8 @@
 #![allow(dead_code)] // No crate needs every kind of decoder.
 
 use std::fmt::{Debug, Display};
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
@@ -37,6 +39,11 @@ impl Decoder {
     /// The same for values one of which can stand before another one's end, as 1 stands in 17.
     pub fn open_ended(self) -> Decoder {
         Decoder { ends_itself: false, ..self }
+    }
+
+    /// The same, with where it reads numbers of four bytes.
+    pub fn with_lengths(self, lengths: fn(&[u8]) -> Vec<usize>) -> Decoder {
+        Decoder { lengths, ..self }
     }
 }
 
@@ -149,7 +156,11 @@ impl Read for Watched<'_> {
     }
 }
 
-fn lengths<T: BorshDeserialize>(bytes: &[u8]) -> Vec<usize> {
+/// Where the canonical bytes of a `T` have numbers of four bytes.
+///
+/// # Panics
+/// When these are not the bytes of one.
+pub fn lengths<T: BorshDeserialize>(bytes: &[u8]) -> Vec<usize> {
     let mut watched = Watched { bytes, at: 0, numbers: Vec::new() };
     T::deserialize_reader(&mut watched).unwrap();
     assert_eq!(watched.at, bytes.len());
@@ -170,7 +181,7 @@ pub fn assert_whole_samples_only(table: &[Decoder]) {
             for end in (0..sample.len()).filter(|end| end % step == 0 || sample.len() - end < 64) {
                 assert!(!reads(&sample[..end]) || !ends_itself, "{name}: cut at {end} of {}", sample.len());
             }
-            for more in [&[0][..], &[0xff], &sample[..1], sample] {
+            for more in [&[0][..], &[0xff], &sample[..sample.len().min(1)], sample] {
                 assert!(!reads(&[sample, more].concat()) || !ends_itself, "{name}: longer by {more:?}");
             }
         }
@@ -211,7 +222,7 @@ pub fn assert_no_length_is_believed(table: &[Decoder]) {
 }
 
 /// The most address space that this process has had, in KiB; reserved memory counts, touched or not.
-fn peak_kib() -> usize {
+pub fn peak_kib() -> usize {
     memory_kib("VmPeak:")
 }
 
@@ -279,6 +290,18 @@ pub fn edited(sample: &[u8], other: &[u8], edits: &[Edit]) -> Vec<u8> {
 /// Brackets without end, which a parser that calls itself would follow until its stack is used up.
 pub fn endless() -> [Vec<u8>; 3] {
     [b"[".repeat(100_000), b"{\"data\":".repeat(50_000), b"{\"receipt\":[{\"path\":[".repeat(20_000)]
+}
+
+/// Makes every sample a seed of the fuzz target that takes it up.
+///
+/// # Panics
+/// When one cannot be written.
+pub fn write_seeds<'a>(target: &str, samples: impl IntoIterator<Item = &'a Vec<u8>>) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    fs::create_dir_all(&folder).unwrap();
+    for sample in samples {
+        fs::write(folder.join(quorate_crypto::sha256(sample).to_string()), sample).unwrap();
+    }
 }
 
 /// Lets every decoder of the table look at the same bytes.

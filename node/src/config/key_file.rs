@@ -108,10 +108,17 @@ impl KeyFile {
     /// # Errors
     /// A file that others can read, another kind or version, or halves that do not belong together.
     pub fn load(file: &Path, kind: KeyKind) -> Result<SecretKey, ConfigError> {
+        KeyFile::parse(file, &read_private(file)?, kind)
+    }
+
+    /// Reads the key in `text`, which must be of `kind`; `file` is named in errors.
+    ///
+    /// # Errors
+    /// Another kind or version, or halves that do not belong together.
+    pub fn parse(file: &Path, text: &str, kind: KeyKind) -> Result<SecretKey, ConfigError> {
         let fail = |what: &str, reason: String, remedy: &str| ConfigError::new(file, what, reason, remedy);
-        let text = read_private(file)?;
-        let found: KeyFile = serde_json::from_str(&text)
-            .map_err(|error| fail("contents", error.to_string(), "restore this key file from its backup"))?;
+        let found: KeyFile = serde_json::from_str(text)
+            .map_err(|error| fail("contents", place_of(&error), "restore this key file from its backup"))?;
         if found.version != KEY_FILE_VERSION {
             let reason = format!("version {}, this program knows {KEY_FILE_VERSION}", found.version);
             return Err(fail("version", reason, "use the program that wrote the file"));
@@ -124,13 +131,19 @@ impl KeyFile {
 
     fn secret_key(&self) -> Result<SecretKey, String> {
         let mut seed = Zeroizing::new([0_u8; 32]);
-        hex::decode_to_slice(self.secret.as_bytes(), seed.as_mut_slice()).map_err(|error| error.to_string())?;
+        hex::decode_to_slice(self.secret.as_bytes(), seed.as_mut_slice())
+            .map_err(|_| "it is not 64 hex digits".to_string())?;
         let key = SecretKey::from_seed(*seed);
         if key.public_key() != self.public_key {
             return Err("it is not the secret half of public_key".to_string());
         }
         Ok(key)
     }
+}
+
+/// The parser's own message may quote the file, and with it the secret: only the place is told.
+fn place_of(error: &serde_json::Error) -> String {
+    format!("not a key file (line {}, column {})", error.line(), error.column())
 }
 
 /// Reads a short file that nobody but its owner may be able to read.

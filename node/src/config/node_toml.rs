@@ -26,6 +26,11 @@ const REQUEST_TIMEOUT_MAX_MS: u64 = 10 * 60 * 1_000;
 /// The most peers that can be configured: the validators other than this one.
 const PEERS_MAX: usize = 30;
 
+/// Of a line that is wrong, as many characters are shown.
+const LINE_CHARS_MAX: usize = 80;
+/// And as many of what is wrong with it, which may quote the line.
+const REASON_CHARS_MAX: usize = 300;
+
 /// The most milliseconds by which a node's clock can be made wrong: a day.
 pub const CLOCK_OFFSET_MAX: i64 = 24 * 60 * 60 * 1000;
 
@@ -180,7 +185,12 @@ impl NodeConfig {
         }
         let config: NodeConfig = toml::from_str(text).map_err(|error| {
             let place = place_of(text, error.span());
-            ConfigError::new(file, &place, error.message(), "correct this line or remove it to take the default")
+            ConfigError::new(
+                file,
+                &place,
+                excerpt(error.message(), REASON_CHARS_MAX),
+                "correct this line or remove it to take the default",
+            )
         })?;
         config.check(file)?;
         Ok(config)
@@ -248,7 +258,15 @@ fn place_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
     };
     let number = before.matches('\n').count();
     let line = text.lines().nth(number).unwrap_or_default();
-    format!("line {} `{}`", number + 1, line.trim())
+    format!("line {} `{}`", number + 1, excerpt(line.trim(), LINE_CHARS_MAX))
+}
+
+/// The beginning of a text, as much as people read.
+fn excerpt(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -308,6 +326,16 @@ mod tests {
         assert_eq!(of(1 << 20), [4_096, 2_047, 2_048]);
         assert_eq!(of(1_024), [512, 255, 256], "the store, the journal and the peers need files, too");
         assert_eq!(Limits::default().within(1 << 20), Limits::default());
+    }
+
+    #[test]
+    fn a_line_without_end_is_quoted_in_short() {
+        let unknown = format!("{} = 1", "ä".repeat(20_000));
+        let wrong = format!("api = \"{}\"", "x".repeat(40_000));
+        for text in [unknown, wrong] {
+            let told = parse(&text).unwrap_err().to_string();
+            assert!(told.len() < 2_000 && told.contains("line 1") && told.contains("..."), "{} bytes", told.len());
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub async fn blocks(
     };
     let head = head(&api)?.height;
     let start = match (&query.cursor, order) {
-        (Some(text), _) => cursor::read(list, text)?,
+        (Some(text), _) => cursor::read(list, text).ok_or_else(no_cursor)?,
         (None, Order::Newest) => head.0,
         (None, Order::Oldest) => 0,
     };
@@ -49,6 +49,12 @@ pub async fn blocks(
     };
     let items = read(&api, heights).await?;
     Ok(Json(BlocksResponse { items, next: next.map(|place| cursor::write(list, place)) }))
+}
+
+fn no_cursor() -> Refusal {
+    Refusal::new(Code::BadRequest, "cursor: this is no cursor of this list in this order").hint(
+        "hand back `next` of the page before as it was, with the same order; without a cursor the list begins anew",
+    )
 }
 
 /// The heights of a page.

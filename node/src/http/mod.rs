@@ -24,7 +24,7 @@ mod bodies;
 mod body;
 mod connection;
 mod context;
-mod cursor;
+pub mod cursor;
 mod events;
 mod lists;
 mod load;

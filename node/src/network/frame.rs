@@ -137,7 +137,7 @@ impl Class {
 
 /// Kind of a frame on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// The first frame of a vote stream.
     Hello,
     /// Says that the sender is alive when it has nothing else to say; no payload.
@@ -147,7 +147,8 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    fn byte(self) -> u8 {
+    /// The byte that says so in a frame.
+    pub fn byte(self) -> u8 {
         match self {
             Kind::Hello => HELLO,
             Kind::Ping => PING,
@@ -235,7 +236,8 @@ impl Frame {
         self.bytes.len()
     }
 
-    pub(super) fn bytes(&self) -> &Bytes {
+    /// What travels: header and payload.
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 }
@@ -275,7 +277,7 @@ fn check_size(kind: Kind, bytes: usize) -> Result<(), FrameError> {
 /// Cuts a stream of bytes into frames. Bytes go in by [`Decoder::space`] and [`Decoder::filled`], frames come out of
 /// [`Decoder::next_frame`], which must be called until it has no more before the next bytes go in.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub struct Decoder {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
@@ -290,13 +292,20 @@ struct Open {
     payload: Vec<u8>,
 }
 
+impl Default for Decoder {
+    fn default() -> Decoder {
+        Decoder::new()
+    }
+}
+
 impl Decoder {
-    pub(super) fn new() -> Decoder {
+    /// A decoder at the beginning of a stream.
+    pub fn new() -> Decoder {
         Decoder { buffer: vec![0; READ_BYTES].into_boxed_slice(), start: 0, end: 0, open: None }
     }
 
     /// Free space to read into; never empty once `next_frame` had no more.
-    pub(super) fn space(&mut self) -> &mut [u8] {
+    pub fn space(&mut self) -> &mut [u8] {
         // At most a torn header is left over, so this moves less than HEADER_BYTES.
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
@@ -305,7 +314,7 @@ impl Decoder {
     }
 
     /// Says that the first `count` bytes of the space have been filled.
-    pub(super) fn filled(&mut self, count: usize) {
+    pub fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.buffer.len());
     }
 
@@ -313,7 +322,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the bytes are no frame; the stream is of no use after that.
-    pub(super) fn next_frame(&mut self) -> Result<Option<(Kind, Bytes)>, FrameError> {
+    pub fn next_frame(&mut self) -> Result<Option<(Kind, Bytes)>, FrameError> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => match self.read_header()? {

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// What a node wants to be on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = false)]
-pub(super) enum Role {
+pub enum Role {
     /// A member of the validator set.
     Validator,
     /// A node that only follows.
@@ -21,7 +21,7 @@ pub(super) enum Role {
 /// Body of a hello. The ends are named by their network keys; a libp2p peer id of an Ed25519 key is that key in a fixed
 /// wrapping.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(super) struct Hello {
+pub struct Hello {
     /// The chain that the sender is on.
     pub chain_id: Digest,
     /// The epoch that the sender was in when it started; for information.
@@ -42,28 +42,38 @@ impl Signable for Hello {
 
 /// Why a hello was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    /// Its bytes are none.
     #[error("its hello cannot be decoded: {0}")]
     Encoding(String),
+    /// It is of another chain.
     #[error("it is on chain {0}: start both nodes with the same genesis file")]
     OtherChain(Digest),
+    /// It wants to be what is not allowed.
     #[error("it wants to be an observer, and none is allowed here")]
     Role,
+    /// It claims the place of another.
     #[error("it claims index {0}, which has another network key")]
     OtherIndex(NodeIndex),
+    /// It was made for two other ends.
     #[error("its hello was made for another connection")]
     OtherEnds,
+    /// It is signed by somebody else.
     #[error("its hello is signed by {0}, which is not the consensus key of its index in the genesis")]
     OtherKey(PublicKey),
+    /// Its signature is not over it.
     #[error("the signature of its hello is wrong")]
     Signature,
 }
 
 /// What a hello of one peer must say.
 #[derive(Clone, Debug)]
-pub(super) struct Expected {
+pub struct Expected {
+    /// The chain.
     pub chain_id: Digest,
+    /// The peer's place in the validator set.
     pub index: NodeIndex,
+    /// The key that it votes with.
     pub consensus_key: PublicKey,
     /// Network key of the peer.
     pub from: PublicKey,
@@ -72,13 +82,16 @@ pub(super) struct Expected {
 }
 
 /// Signs and encodes a hello.
-pub(super) fn sign(hello: Hello, key: &SecretKey) -> Vec<u8> {
+pub fn sign(hello: Hello, key: &SecretKey) -> Vec<u8> {
     let chain_id = hello.chain_id;
     encode(&Signed::sign(hello, &chain_id, key))
 }
 
 /// Checks a received hello against what this peer must say. The order makes the reason as telling as possible.
-pub(super) fn check(bytes: &[u8], expected: &Expected, verifier: &mut Verifier) -> Result<(), Refusal> {
+///
+/// # Errors
+/// See [`Refusal`].
+pub fn check(bytes: &[u8], expected: &Expected, verifier: &mut Verifier) -> Result<(), Refusal> {
     let hello: Signed<Hello> = decode(bytes).map_err(|error| Refusal::Encoding(error.to_string()))?;
     if hello.body.chain_id != expected.chain_id {
         return Err(Refusal::OtherChain(hello.body.chain_id));

@@ -15,11 +15,11 @@
 
 mod dialer;
 mod events;
-mod frame;
+pub mod frame;
 mod gossip;
 mod handle;
 mod handler;
-mod hello;
+pub mod hello;
 mod outbox;
 mod peer;
 mod task;

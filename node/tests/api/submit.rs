@@ -1,14 +1,18 @@
 //! The promises of `POST /v1/transactions`.
 
 use quorate_crypto::encode::encode;
-use quorate_crypto::key::Signature;
+use quorate_crypto::key::{SecretKey, Signature};
 use quorate_node::config::{Limits, NodeConfig};
-use quorate_protocol::document::SignedTransaction;
-use quorate_protocol::limits::{POOL_COUNT_MAX, POOL_SENDER_SHARE, SUBMIT_BYTES_MAX};
+use quorate_node::node::Node;
+use quorate_protocol::document::genesis::GenesisMember;
+use quorate_protocol::document::{Roles, SignedTransaction, Transaction};
+use quorate_protocol::limits::{
+    MEMO_BYTES_LIMIT, OPERATIONS_LIMIT, POOL_BYTES_MAX, POOL_COUNT_MAX, POOL_SENDER_SHARE, SUBMIT_BYTES_MAX,
+};
 use serde_json::Value;
 
 use crate::COMMITTED;
-use crate::common::{get, request, request_with, single, submit, wiped};
+use crate::common::{Chain, get, now, request, request_with, single, submit, wiped};
 
 const BORSH: &str = "application/x-borsh";
 
@@ -75,6 +79,60 @@ fn a_sender_with_too_many_waiting_is_told_to_come_again() {
     assert!(refused.headers.contains("retry-after: 1"), "{}", refused.headers);
     assert_eq!((&problem["retryable"], &problem["outcome"]), (&true.into(), &"not_applied".into()));
     assert_eq!(problem["id"], one_more.id().to_string());
+    node.stop().expect("a clean stop");
+}
+
+/// The largest transaction that an operation of this kind makes.
+fn large(chain: &Chain, sender: &SecretKey, salt: u64) -> SignedTransaction {
+    let operation = chain.unsigned(1, 0).operations[0].clone();
+    let transaction = Transaction {
+        sender: sender.public_key(),
+        // Longer than this test takes, and no longer than may be.
+        valid_until: now() + 110_000,
+        operations: vec![operation; OPERATIONS_LIMIT].try_into().expect("as many as there may be"),
+        memo: "x".repeat(MEMO_BYTES_LIMIT).as_str().try_into().expect("as long as it may be"),
+        ..chain.unsigned(1, salt)
+    };
+    SignedTransaction::sign(transaction, sender)
+}
+
+/// One sender for each share of the pool, and one more.
+fn crowded() -> (Chain, Node, Vec<SecretKey>) {
+    let mut chain = Chain::new(1);
+    let senders: Vec<SecretKey> = (0..=POOL_SENDER_SHARE as u8).map(|n| SecretKey::from_seed([100 + n; 32])).collect();
+    let members = senders.iter().map(|key| GenesisMember { key: key.public_key(), roles: Roles::NONE });
+    let members: Vec<GenesisMember> = chain.genesis.members.iter().cloned().chain(members).collect();
+    chain.genesis.members = members.try_into().expect("a few members");
+    let home = chain.create(0, Vec::new());
+    std::fs::remove_dir_all(home.data()).expect("wiped");
+    let node = Node::start(&home).expect("a wiped node starts");
+    (chain, node, senders)
+}
+
+#[test]
+fn a_full_pool_answers_503_to_a_sender_who_has_nothing_in_it() {
+    let (chain, node, mut senders) = crowded();
+    let api = node.api_address();
+    let bytes = large(&chain, &senders[0], 0).size();
+    let last = senders.pop().expect("one more");
+    // Each fills its share up to less than one transaction.
+    let share = (POOL_BYTES_MAX / POOL_SENDER_SHARE / bytes) as u64;
+    for sender in &senders {
+        let all: Vec<SignedTransaction> = (0..share).map(|salt| large(&chain, sender, salt)).collect();
+        for list in all.chunks(SUBMIT_BYTES_MAX / bytes - 1) {
+            let reply = request(api, "POST", "/v1/transactions?wait=accepted", BORSH, &encode(&list.to_vec())).json();
+            let outcomes = reply["outcomes"].as_array().expect("a list");
+            assert!(outcomes.iter().all(|outcome| outcome["status"] == "accepted"), "{}", outcomes[0]);
+        }
+    }
+    // What they have left over are the last places.
+    let mut replies =
+        (0..=POOL_SENDER_SHARE as u64).map(|salt| submit(api, "?wait=accepted", &large(&chain, &last, salt)));
+    let refused = replies.find(|reply| reply.status != 202).expect("a full pool");
+    let problem = refused.json();
+    assert_eq!((refused.status, &problem["code"]), (503, &"pool_full".into()), "{refused:?}");
+    assert!(refused.headers.contains("retry-after: 1"), "{}", refused.headers);
+    assert_eq!((&problem["retryable"], &problem["outcome"]), (&true.into(), &"not_applied".into()));
     node.stop().expect("a clean stop");
 }
 

@@ -11,9 +11,9 @@
 //!
 //! # Duplicates
 //!
-//! `duplicate` says that this id is known already: it waits in the pool or has been executed. That is no failure of
-//! the transaction. A client's door answers known bytes with their present state instead; a batch position that repeats
-//! an executed id is skipped and leaves its one receipt alone.
+//! That an id is known already, since it waits in the pool or has been executed, is no failure of the transaction and has
+//! no code: a client's door answers known bytes with their present state; a batch position that repeats an executed id is
+//! skipped and leaves its one receipt alone.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -139,9 +139,7 @@ codes! {
     /// `valid_until` lies further ahead than the chain allows.
     ValidUntilTooFar = 7, "valid_until_too_far", Door, 422, false, NotApplied,
         "choose a valid_until within validity_window_ms less clock_skew_max_ms of now; check this machine's clock";
-    /// The id waits in the pool or has been executed.
-    Duplicate = 8, "duplicate", Door, 409, false, Unknown,
-        "nothing to do: ask for the transaction by its id";
+    // 8 was given to what every door answers with its state.
     /// The sender has as many transactions waiting as one sender may.
     SenderQuota = 10, "sender_quota", Door, 429, true, NotApplied,
         "wait until some of this sender's transactions are executed, then send the same bytes again";

@@ -8,11 +8,9 @@ mod decoding;
 mod table;
 mod world;
 
-use std::fs;
-use std::path::Path;
-
 use decoding::{
     assert_no_length_is_believed, assert_whole_samples_only, changed, edits, endless, is_alone, read_by_all,
+    write_seeds,
 };
 use proptest::prelude::*;
 use table::{families, table};
@@ -38,13 +36,8 @@ fn brackets_without_end_are_refused() {
 #[test]
 #[ignore = "writes files; run it before fuzzing"]
 fn every_sample_becomes_a_seed_of_its_fuzz_target() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
     for (target, decoders) in families() {
-        let folder = corpus.join(target);
-        fs::create_dir_all(&folder).unwrap();
-        for sample in decoders.iter().flat_map(|decoder| &decoder.samples) {
-            fs::write(folder.join(quorate_crypto::sha256(sample).to_string()), sample).unwrap();
-        }
+        write_seeds(target, decoders.iter().flat_map(|decoder| &decoder.samples));
     }
 }
 

@@ -68,7 +68,9 @@ impl SegmentHeader {
         if found != VERSION {
             return Err(JournalError::Version { found, known: VERSION });
         }
-        Ok(Self::deserialize(&mut &sealed[12..]).ok())
+        let header = Self::deserialize(&mut &sealed[12..]).ok();
+        // Every byte of the page is accounted for.
+        Ok(header.filter(|header| header.to_page() == page))
     }
 }
 
@@ -139,6 +141,7 @@ fn check(salt: &Salt, fields: &[u8]) -> [u8; CHECK_BYTES] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn header() -> FrameHeader {
         FrameHeader { number: 7, page: 3, length: 10, count: 2, unbound: 1, highest: 9, payload: sha256(b"x") }
@@ -167,5 +170,116 @@ mod tests {
         let seal = sha256(&page[..SEALED_BYTES]);
         page[SEALED_BYTES..].copy_from_slice(seal.as_bytes());
         assert!(matches!(SegmentHeader::from_page(&page), Err(JournalError::Version { found: 9, known: VERSION })));
+    }
+
+    #[test]
+    fn a_whole_page_with_more_in_it_than_a_head_is_damaged() {
+        let header =
+            SegmentHeader { identity: sha256(b"key"), number: 1, first_frame: 1, oldest: 1, carried: 0, salt: [3; 16] };
+        let mut page = header.to_page();
+        page[SEALED_BYTES - 1] = 1;
+        assert_eq!(SegmentHeader::from_page(&sealed(page)).unwrap(), None);
+    }
+
+    /// The page with the right digest behind it.
+    fn sealed(mut page: Vec<u8>) -> Vec<u8> {
+        let seal = sha256(&page[..SEALED_BYTES]);
+        page[SEALED_BYTES..].copy_from_slice(seal.as_bytes());
+        page
+    }
+
+    /// Only what would be written as these bytes is read from them.
+    fn reads_page(bytes: &[u8]) -> bool {
+        match SegmentHeader::from_page(bytes) {
+            Ok(Some(header)) => {
+                assert_eq!(header.to_page(), bytes[..PAGE_BYTES]);
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                assert!(matches!(error, JournalError::Version { known: VERSION, .. }), "{error}");
+                false
+            }
+        }
+    }
+
+    fn reads_frame(salt: &Salt, bytes: &[u8]) -> bool {
+        FrameHeader::from_bytes(salt, bytes).is_some_and(|header| {
+            assert_eq!(header.to_bytes(salt), bytes[..HEADER_BYTES]);
+            assert!(header.pages() >= 1);
+            true
+        })
+    }
+
+    fn any_page() -> impl Strategy<Value = SegmentHeader> {
+        let numbers = (any::<[u8; 32]>(), any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<Salt>());
+        numbers.prop_map(|(identity, number, first_frame, oldest, carried, salt)| {
+            let identity = Digest::from_bytes(identity);
+            SegmentHeader { identity, number, first_frame, oldest, carried, salt }
+        })
+    }
+
+    fn any_frame() -> impl Strategy<Value = FrameHeader> {
+        let numbers = (any::<u64>(), any::<[u32; 4]>(), any::<u64>(), any::<[u8; 32]>());
+        numbers.prop_map(|(number, [page, length, count, unbound], highest, payload)| {
+            let payload = Digest::from_bytes(payload);
+            FrameHeader { number, page, length, count, unbound, highest, payload }
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_head_page_is_read_as_written_and_with_no_bit_or_byte_of_it_otherwise(
+            header in any_page(), at in 0..PAGE_BYTES, bit in 0..8u8, behind in any::<u8>(),
+        ) {
+            let page = header.to_page();
+            prop_assert_eq!(SegmentHeader::from_page(&page).unwrap(), Some(header.clone()));
+            // The file goes on behind its first page.
+            let longer = [&page[..], &[behind]].concat();
+            prop_assert_eq!(SegmentHeader::from_page(&longer).unwrap(), Some(header));
+            prop_assert!(!reads_page(&page[..at]));
+            let mut flipped = page;
+            flipped[at] ^= 1 << bit;
+            prop_assert!(!reads_page(&flipped));
+            // Nor is a changed page with the right digest read as anything but itself.
+            reads_page(&sealed(flipped));
+        }
+
+        #[test]
+        fn arbitrary_pages_are_no_heads(bytes in prop::collection::vec(any::<u8>(), PAGE_BYTES), begins in any::<bool>()) {
+            let mut page = bytes;
+            if begins {
+                page[..8].copy_from_slice(&MAGIC);
+                page[8..12].copy_from_slice(&VERSION.to_le_bytes());
+            }
+            prop_assert!(!reads_page(&page));
+            prop_assert!(!reads_page(&sealed(page)));
+        }
+
+        #[test]
+        fn a_frame_header_is_read_as_written_and_with_no_bit_or_byte_of_it_otherwise(
+            header in any_frame(), salt in any::<Salt>(), at in 0..HEADER_BYTES, bit in 0..8u8,
+        ) {
+            let bytes = header.to_bytes(&salt);
+            prop_assert_eq!(FrameHeader::from_bytes(&salt, &bytes), Some(header.clone()));
+            prop_assert!(reads_frame(&salt, &[&bytes[..], &[7]].concat()), "entries follow");
+            prop_assert!(!reads_frame(&salt, &bytes[..at]));
+            let mut flipped = bytes;
+            flipped[at] ^= 1 << bit;
+            prop_assert!(!reads_frame(&salt, &flipped));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_no_frame_headers(
+            bytes in prop::collection::vec(any::<u8>(), 0..2 * HEADER_BYTES), salt in any::<Salt>(),
+        ) {
+            prop_assert!(!reads_frame(&salt, &bytes));
+            // Whoever knew the salt could make one; it would be what it says.
+            if let Some(fields) = bytes.first_chunk::<FIELD_BYTES>() {
+                prop_assert!(reads_frame(&salt, &[&fields[..], &check(&salt, fields)].concat()));
+            }
+        }
     }
 }

@@ -17,6 +17,9 @@ use super::segment::{Active, Closed, Spares, copy_bytes, copy_name, number_of, s
 use super::writer::Journal;
 use crate::files::Files;
 
+/// The highest number of a segment or of its first frame. No journal lives to see it; above it, counting on could overflow.
+const NUMBER_MAX: u64 = 1 << 62;
+
 /// What [`Journal::open`] found.
 pub enum Recovered<J> {
     /// Everything that was ever acknowledged and still matters.
@@ -152,7 +155,8 @@ fn head_page(bytes: &[u8], number: u64, identity: Digest) -> Result<SegmentHeade
     if header.identity != identity {
         return Err(JournalError::Foreign { found: header.identity }.into());
     }
-    if header.number != number || header.oldest == 0 || header.oldest > number {
+    let is_beyond = number.max(header.first_frame) > NUMBER_MAX;
+    if header.number != number || header.oldest == 0 || header.oldest > number || is_beyond {
         return Err(damaged());
     }
     Ok(header)

@@ -108,7 +108,7 @@ fn judge(node: &Node, genesis: &Genesis, job: &Job, answer: Result<TransactionRe
         TransactionStatus::Applied | TransactionStatus::Failed => prove(node, genesis, job, response),
         TransactionStatus::Expired => Answer::Word(Word::Expired(validator(node))),
         TransactionStatus::Rejected => Answer::Word(match response.code {
-            Some(Code::Duplicate) | None => Word::Waits("rejected it without a reason that ends it".to_owned()),
+            None => Word::Waits("rejected it without a reason that ends it".to_owned()),
             Some(code) => refused(node, Box::new(Problem::new(code, code.as_str()))),
         }),
         TransactionStatus::Unknown => Answer::Word(Word::Absent),
