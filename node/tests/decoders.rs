@@ -301,6 +301,28 @@ fn no_message_quotes_a_secret() {
     }
 }
 
+/// A fuzzer's: a key whose lines have run together was quoted whole, as numbers.
+#[test]
+fn no_message_quotes_the_key_of_a_certificate() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let key = made.key_pair.serialize_pem();
+    let line: String = key.lines().collect();
+    let secret = &key.lines().nth(1).unwrap()[..16];
+    let numbers = format!("{:?}", secret.as_bytes());
+    for damaged in [line, key.replace("-----END", "-----AND"), key.replacen(secret, &format!("{secret}!"), 1)] {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("cert.pem"), made.cert.pem()).unwrap();
+        fs::write(home.path().join("key.pem"), &damaged).unwrap();
+        fs::set_permissions(home.path().join("key.pem"), fs::Permissions::from_mode(0o600)).unwrap();
+        let tls = ApiTls { cert_file: "cert.pem".into(), key_file: "key.pem".into() };
+        let config = NodeConfig { api_tls: Some(tls), ..NodeConfig::default() };
+        let Err(error) = Tls::load(&config, home.path()) else { panic!("{damaged}") };
+        told(&error);
+        let text = error.to_string();
+        assert!(text.contains("key.pem") && !text.contains(secret) && !text.contains(&numbers[1..40]), "{text}");
+    }
+}
+
 /// What stands in `fuzz/` begins with these, and finds its way from there.
 #[test]
 #[ignore = "writes files; run it before fuzzing"]

@@ -555,6 +555,18 @@ mod tests {
     }
 
     #[test]
+    fn an_indexed_height_with_more_behind_it_is_reported() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        store.initialize(&genesis(0)).unwrap();
+        let indexed = [schema::seal(Kind::Indexed, Height(0), &()), vec![0]].concat();
+        store.db.put_cf(family(&store.db, Family::Metadata), schema::INDEXED_KEY, indexed).unwrap();
+        drop(store);
+        let opened = RocksStore::open(directory.path(), StoreOptions::default());
+        assert!(matches!(opened.err(), Some(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
     fn a_value_in_the_wrong_place_is_reported() {
         let directory = tempfile::tempdir().unwrap();
         let store = open(directory.path());

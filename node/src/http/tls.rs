@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
@@ -62,7 +62,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError
     }
     let bytes = fs::read(file).map_err(|error| fail(error.to_string()))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let chain = chain.map_err(|error| fail(error.to_string()))?;
+    let chain = chain.map_err(|error| fail(reason(&error).to_owned()))?;
     if chain.is_empty() { Err(fail("it holds no certificate".to_owned())) } else { Ok(chain) }
 }
 
@@ -70,8 +70,22 @@ fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, ConfigError> {
     let text = read_secret(file, "api_tls.key_file", PEM_BYTES_MAX)?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|error| {
         let remedy = "name a PEM file with the certificate's private key (PKCS#8, PKCS#1 or SEC1)";
-        ConfigError::new(file, "api_tls.key_file", format!("no private key: {error}"), remedy)
+        ConfigError::new(file, "api_tls.key_file", format!("no private key: {}", reason(&error)), remedy)
     })
+}
+
+/// What is wrong with a PEM file. The library's own words quote the line that it stumbled over, which in the file of a key
+/// may be the key.
+fn reason(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section does not end",
+        pem::Error::IllegalSectionStart { .. } => {
+            "a section does not begin with -----BEGIN and a name on a line of its own"
+        }
+        pem::Error::Base64Decode(_) => "a section holds something else than Base64",
+        pem::Error::NoItemsFound => "there is none in it",
+        _ => "it cannot be read",
+    }
 }
 
 fn unusable(cert_file: &Path, key_file: &Path, error: &rustls::Error) -> ConfigError {
