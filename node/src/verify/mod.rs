@@ -6,7 +6,7 @@
 //!
 //! What peers send is bounded by the network's budgets, which a frame holds until the pump has taken its message. What
 //! clients send is bounded here, and they take turns ([`Submission`]s wait in a lane for each connection). Gossip, which holds
-//! what clients of other nodes sent, has half of each turn.
+//! what clients of other nodes sent, has three quarters of each turn.
 
 mod edge;
 mod lanes;

@@ -140,9 +140,10 @@ impl BulkLanes {
         self.take_arrivals(if forged { FORGED_TURN_BYTES } else { BULK_TURN_BYTES })
     }
 
-    /// Where both wait, gossip has one half of the turn and clients the other: neither delays the other by more.
+    /// Where both wait, gossip has three quarters of the turn and clients the rest: neither delays the other by more. Gossip is what
+    /// the clients of all other nodes sent, and what it brings late must be fetched for a proposal that names it.
     fn take_arrivals(&mut self, clients_max: usize) -> Bulk {
-        let gossip_max = if self.clients.is_empty() { BULK_TURN_BYTES } else { BULK_TURN_BYTES / 2 };
+        let gossip_max = if self.clients.is_empty() { BULK_TURN_BYTES } else { BULK_TURN_BYTES / 4 * 3 };
         let (mut arrivals, mut bytes) = (Vec::new(), 0);
         while bytes < gossip_max
             && let Some(gossip) = self.gossip.pop()
@@ -173,11 +174,11 @@ mod tests {
     fn neither_clients_nor_gossip_wait_for_the_other() {
         let queue = VerifyQueue::default();
         (0..5_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
-        (0..8).for_each(|_| queue.push_gossip(ReceivedGossip::of_bytes(BULK_TURN_BYTES / 4)));
+        (0..9).for_each(|_| queue.push_gossip(ReceivedGossip::of_bytes(BULK_TURN_BYTES / 4)));
         let [gossip, clients] = take(&queue);
-        assert!(gossip == 2 && clients > 100, "half a turn for each: {gossip} {clients}");
-        assert_eq!(queue.depths(), [0, 0, 5_000 + 8 - gossip - clients]);
-        (0..3).for_each(|_| assert_eq!(take(&queue)[0], 2));
+        assert!(gossip == 3 && clients > 100, "three quarters of a turn, and one: {gossip} {clients}");
+        assert_eq!(queue.depths(), [0, 0, 5_000 + 9 - gossip - clients]);
+        (0..2).for_each(|_| assert_eq!(take(&queue)[0], 3));
         assert_eq!(take(&queue)[0], 0, "clients have the whole turn when they are alone");
     }
 
