@@ -98,8 +98,9 @@ fn read_authorities(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
         )
     };
     let bytes = files::read(path, SMALL_FILE_BYTES_MAX).map_err(|error| bad(error.to_string()))?;
-    let items: Vec<PemItem<'static>> =
-        parse_pem(&bytes).collect::<Result<_, _>>().map_err(|error| bad(error.to_string()))?;
+    // The library's own words quote the line that it stumbled over, however long it is, and whatever the file is in truth.
+    let damaged = |_| bad("a section in it does not begin, hold Base64 or end as one of a PEM file does".to_owned());
+    let items: Vec<PemItem<'static>> = parse_pem(&bytes).collect::<Result<_, _>>().map_err(damaged)?;
     let certificates: Vec<Certificate<'static>> = items
         .into_iter()
         .filter_map(|item| match item {
@@ -160,5 +161,16 @@ mod tests {
         let (_dir, path) = token_file("no pem", 0o644);
         assert_eq!(Access::load(None, Some(&path)).unwrap_err().code, "bad_ca_file");
         assert_eq!(Access::load(None, Some(&path.with_file_name("none"))).unwrap_err().code, "bad_ca_file");
+    }
+
+    /// Found by the fuzz target `file`.
+    #[test]
+    fn no_line_of_a_damaged_file_of_authorities_is_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("authority.pem");
+        fs::write(&path, format!("-----BEGIN {}", "secret".repeat(100))).unwrap();
+        let failure = Access::load(None, Some(&path)).err().expect("it is refused");
+        assert_eq!((failure.exit, failure.code.as_str()), (Exit::Config, "bad_ca_file"));
+        assert!(!failure.message.contains("secret") && !failure.message.contains("115, 101"), "{}", failure.message);
     }
 }
