@@ -168,8 +168,8 @@ mod tests {
     fn no_line_of_a_damaged_file_of_authorities_is_quoted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("authority.pem");
-        fs::write(&path, format!("-----BEGIN {}", "secret".repeat(100))).unwrap();
-        let failure = Access::load(None, Some(&path)).err().expect("it is refused");
+        fs::write(&path, ["-----BEGIN ", &"secret".repeat(100)].concat()).unwrap();
+        let Err(failure) = Access::load(None, Some(&path)) else { panic!("it is refused") };
         assert_eq!((failure.exit, failure.code.as_str()), (Exit::Config, "bad_ca_file"));
         assert!(!failure.message.contains("secret") && !failure.message.contains("115, 101"), "{}", failure.message);
     }
