@@ -5,6 +5,7 @@
 //! code that takes one need not ask again.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,13 @@ impl<T> Verified<T> {
     /// The value.
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+/// A verified value that several may hold.
+impl<T> From<Verified<T>> for Verified<Arc<T>> {
+    fn from(Verified(value): Verified<T>) -> Verified<Arc<T>> {
+        Verified(Arc::new(value))
     }
 }
 

@@ -243,7 +243,7 @@ mod tests {
         let batch = transactions(1_024);
         let post = |door| inbox.post_transactions(batch.clone(), door).is_ok();
         let of_clients = (0..100).take_while(|_| post(Door::Client)).count();
-        assert_eq!(of_clients * 1_024, CLIENTS_MAX);
+        assert_eq!(of_clients * 1_024, TRANSACTIONS_MAX / 2);
         let of_gossip = (0..100).take_while(|_| post(Door::Gossip)).count();
         assert_eq!((of_clients + of_gossip) * 1_024, TRANSACTIONS_MAX);
     }

@@ -80,14 +80,8 @@ impl ExecutedIds {
         self.runs.entry(valid_until / RUN_MS).or_default().insert(fingerprint(id));
     }
 
-    /// Whether the id is remembered, looked up in every run.
-    pub fn contains(&self, id: &TransactionId) -> bool {
-        let fingerprint = fingerprint(id);
-        self.runs.values().any(|run| run.contains(fingerprint))
-    }
-
     /// Whether the id is remembered. One look-up: an id determines its `valid_until`.
-    pub fn contains_at(&self, id: &TransactionId, valid_until: UnixMillis) -> bool {
+    pub fn contains(&self, id: &TransactionId, valid_until: UnixMillis) -> bool {
         self.runs.get(&(valid_until / RUN_MS)).is_some_and(|run| run.contains(fingerprint(id)))
     }
 
@@ -130,13 +124,13 @@ mod tests {
         executed.insert(&id(1), 5_999);
         executed.insert(&id(2), 6_000);
         executed.expire(5_998);
-        assert!(executed.contains(&id(1)) && executed.contains_at(&id(1), 5_999));
+        assert!(executed.contains(&id(1), 5_999));
         executed.expire(5_999);
-        assert!(!executed.contains(&id(1)), "block time has reached its valid_until");
-        assert!(executed.contains(&id(2)));
+        assert!(!executed.contains(&id(1), 5_999), "block time has reached its valid_until");
+        assert!(executed.contains(&id(2), 6_000));
         executed.expire(u64::MAX);
         assert!(executed.is_empty());
-        assert!(!executed.contains(&id(2)));
+        assert!(!executed.contains(&id(2), 6_000));
     }
 
     /// Whatever lies in the sorted part and in the loose one, a run is a set.
@@ -151,8 +145,8 @@ mod tests {
             reversed.insert(&id(count - 1 - number), 5_000);
         }
         assert_eq!(executed.len(), count as usize);
-        assert!((0..count).all(|number| executed.contains_at(&id(number), 5_000)));
-        assert!((count..2 * count).all(|number| !executed.contains(&id(number))));
+        assert!((0..count).all(|number| executed.contains(&id(number), 5_000)));
+        assert!((count..2 * count).all(|number| !executed.contains(&id(number), 5_000)));
         assert_eq!(executed, reversed, "the order of insertion is not remembered");
         let run = &executed.runs[&5];
         assert!(run.sorted.capacity() * 4 <= run.sorted.len() * 5 && run.loose.len() * 3 < run.sorted.len());
@@ -167,7 +161,7 @@ mod tests {
         executed.insert(&id(1), 5_000);
         executed.insert(&id(1), 5_000);
         assert_eq!(executed.len(), 1);
-        assert!(!executed.contains(&id(2)));
-        assert!(!executed.contains_at(&id(1), 4_000));
+        assert!(!executed.contains(&id(2), 5_000));
+        assert!(!executed.contains(&id(1), 4_000));
     }
 }

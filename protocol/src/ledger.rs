@@ -204,7 +204,7 @@ impl StateView for LedgerView<'_> {
 
     fn is_executed(&mut self, id: &TransactionId, valid_until: UnixMillis) -> Result<bool, StoreError> {
         // Two ids can share a fingerprint; the index has the last word.
-        Ok(self.executed.contains_at(id, valid_until) && self.reader.transaction(id)?.is_some())
+        Ok(self.executed.contains(id, valid_until) && self.reader.transaction(id)?.is_some())
     }
 }
 

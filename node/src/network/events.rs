@@ -59,6 +59,15 @@ pub struct ReceivedGossip {
 }
 
 #[cfg(test)]
+impl ReceivedFrame {
+    /// An empty one of a class.
+    pub(crate) fn of_class(class: Class) -> ReceivedFrame {
+        let credit = Budget::new(1, 1).take(1, Waker::noop()).expect("room for one");
+        ReceivedFrame { from: NodeIndex(0), class, payload: Bytes::new(), _credit: credit }
+    }
+}
+
+#[cfg(test)]
 impl ReceivedGossip {
     /// One of so many bytes that nobody passed on.
     pub(crate) fn of_bytes(bytes: usize) -> ReceivedGossip {

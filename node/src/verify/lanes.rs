@@ -217,12 +217,12 @@ pub(super) mod tests {
         flood(&mut lanes, client(1, 1), 1_000);
         flood(&mut lanes, client(1, 2), 1);
         let mut counts = [0, 0];
-        while counts[1] < 3_000 {
+        for _ in 0..4 {
             for submission in lanes.take(BYTES) {
                 counts[submission.client.connection as usize - 1] += submission.transactions.len();
             }
         }
-        assert!(counts[0].abs_diff(counts[1]) <= 2_000, "{counts:?}");
+        assert!(counts[1] > 2_000 && counts[0].abs_diff(counts[1]) <= 1_100, "{counts:?}");
     }
 
     #[test]

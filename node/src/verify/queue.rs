@@ -1,5 +1,7 @@
 //! What waits to be verified.
 
+use std::time::Duration;
+
 use super::lanes::{Lanes, Submission};
 use super::turns::Turns;
 use crate::client::NoRoom;
@@ -16,6 +18,13 @@ const BULK_TURN_BYTES: usize = 256 * 1024;
 /// what a good one costs, and what peers sent waits meanwhile: so it waits for some milliseconds at most.
 const FORGED_TURN_BYTES: usize = 16 * 1024;
 
+/// How many times as long as a turn of transactions takes, frames that wait may take after it. They hold what agreement waits for, and
+/// transactions may take long: where one is forged, ten times as long as others.
+const FRAMES_SHARE: u32 = 2;
+
+/// What frames are owed at most: a worker that was kept waiting for long does not owe all of that.
+const OWED_MAX: Duration = Duration::from_millis(100);
+
 /// The queue is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closed;
@@ -25,6 +34,17 @@ pub struct Closed;
 pub(super) enum Arrival {
     Gossip(ReceivedGossip),
     Client(Submission),
+}
+
+/// What a bulk worker's last turn was, and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spent {
+    /// There was none.
+    Nothing,
+    /// On a frame.
+    Frame(Duration),
+    /// On transactions; `forged` says whether a client forged one.
+    Arrivals { took: Duration, forged: bool },
 }
 
 /// One turn of a bulk worker.
@@ -54,8 +74,8 @@ struct BulkLanes {
     frames: Turns<ReceivedFrame>,
     gossip: Turns<ReceivedGossip>,
     clients: Lanes,
-    /// Whether the last turn was a frame: frames and transactions take turns.
-    frame_before: bool,
+    /// For how long frames go before transactions.
+    frames_owed: Duration,
     closed: bool,
 }
 
@@ -104,10 +124,10 @@ impl VerifyQueue {
         self.votes.wait(None, idle, |lane| if lane.closed { Err(Closed) } else { Ok(lane.take()) })
     }
 
-    /// Waits for bulk and takes a turn of it. `forged` says whether a client forged something in the worker's last turn.
-    pub(super) fn take_bulk(&self, forged: bool) -> Result<Bulk, Closed> {
+    /// Waits for bulk and takes a turn of it.
+    pub(super) fn take_bulk(&self, spent: Spent) -> Result<Bulk, Closed> {
         let idle = |lanes: &mut BulkLanes| lanes.frames.is_empty() && !lanes.has_arrivals() && !lanes.closed;
-        self.bulk.wait(None, idle, |lanes| if lanes.closed { Err(Closed) } else { Ok(lanes.take_bulk(forged)) })
+        self.bulk.wait(None, idle, |lanes| if lanes.closed { Err(Closed) } else { Ok(lanes.take_bulk(spent)) })
     }
 }
 
@@ -130,13 +150,20 @@ impl BulkLanes {
         !(self.gossip.is_empty() && self.clients.is_empty())
     }
 
-    fn take_bulk(&mut self, forged: bool) -> Bulk {
-        let frame_turn = !self.has_arrivals() || !self.frame_before;
+    fn take_bulk(&mut self, spent: Spent) -> Bulk {
+        match spent {
+            Spent::Nothing => {}
+            Spent::Frame(took) => self.frames_owed = self.frames_owed.saturating_sub(took),
+            Spent::Arrivals { took, .. } => self.frames_owed = (self.frames_owed + took * FRAMES_SHARE).min(OWED_MAX),
+        }
+        if self.frames.is_empty() {
+            self.frames_owed = Duration::ZERO;
+        }
+        let frame_turn = !self.has_arrivals() || self.frames_owed > Duration::ZERO;
         if frame_turn && let Some(frame) = self.frames.pop() {
-            self.frame_before = true;
             return Bulk::Frame(frame);
         }
-        self.frame_before = false;
+        let forged = matches!(spent, Spent::Arrivals { forged: true, .. });
         self.take_arrivals(if forged { FORGED_TURN_BYTES } else { BULK_TURN_BYTES })
     }
 
@@ -165,7 +192,7 @@ mod tests {
 
     /// What a worker takes, gossip and clients counted by themselves.
     fn take(queue: &VerifyQueue) -> [usize; 2] {
-        let Ok(Bulk::Arrivals(arrivals)) = queue.take_bulk(false) else { panic!("arrivals") };
+        let Ok(Bulk::Arrivals(arrivals)) = queue.take_bulk(Spent::Nothing) else { panic!("arrivals") };
         let gossip = arrivals.iter().filter(|arrival| matches!(arrival, Arrival::Gossip(_))).count();
         [gossip, arrivals.len() - gossip]
     }
@@ -186,9 +213,30 @@ mod tests {
     fn after_a_forged_signature_clients_have_a_short_turn() {
         let queue = VerifyQueue::default();
         (0..1_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
-        let Ok(Bulk::Arrivals(short)) = queue.take_bulk(true) else { panic!("arrivals") };
+        let Ok(Bulk::Arrivals(short)) = queue.take_bulk(Spent::Arrivals { took: Duration::ZERO, forged: true }) else {
+            panic!("arrivals")
+        };
         assert!(short.len() < 128, "{}", short.len());
         assert!(take(&queue)[1] > 512);
+    }
+
+    /// A turn of forged transactions takes ten times as long as others. If frames had a turn for each, whoever forges would keep what
+    /// agreement waits for away from the replica.
+    #[test]
+    fn frames_may_take_twice_as_long_as_the_transactions_before_them() {
+        let queue = VerifyQueue::default();
+        (0..5_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
+        let is_frame = |spent| matches!(queue.take_bulk(spent), Ok(Bulk::Frame(_)));
+        let frame = |millis| Spent::Frame(Duration::from_millis(millis));
+        let arrivals = |millis| Spent::Arrivals { took: Duration::from_millis(millis), forged: false };
+        assert!(!is_frame(Spent::Nothing));
+        assert!(!is_frame(arrivals(50)), "nothing is owed to what does not wait");
+        (0..9).for_each(|_| queue.push_frame(ReceivedFrame::of_class(Class::Bodies)));
+        assert!(is_frame(arrivals(10)));
+        assert!(is_frame(frame(8)) && is_frame(frame(8)), "16 of 20 ms");
+        assert!(!is_frame(frame(8)), "it is the turn of transactions");
+        assert!(is_frame(arrivals(1_000)));
+        assert!(!is_frame(frame(100)), "no turn owes more");
     }
 
     #[test]
@@ -197,6 +245,6 @@ mod tests {
         queue.push_client(submission(client(1, 1), 1, 0)).unwrap();
         queue.close();
         assert_eq!(queue.push_client(submission(client(1, 1), 1, 0)), Err(NoRoom::Full));
-        assert!(queue.take_bulk(false).is_err() && queue.depths() == [0, 0, 0]);
+        assert!(queue.take_bulk(Spent::Nothing).is_err() && queue.depths() == [0, 0, 0]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use quorate_crypto::ClaimMemory;
 use quorate_crypto::encode::decode;
@@ -13,13 +14,13 @@ use quorate_protocol::replica::{PeerMessage, RepairMessage, SyncMessage};
 use tracing::debug;
 
 use super::edge::Edge;
-use super::queue::Bulk;
+use super::queue::{Bulk, Spent};
 use super::transactions;
 use crate::halt::Halt;
 use crate::network::{Class, ReceivedFrame};
 use crate::send::class_of;
 use crate::telemetry::Drop;
-use crate::threads::{give_way, spawn};
+use crate::threads::spawn;
 
 /// Decoded keys that each bulk worker keeps, about 250 bytes each: some thousand clients that take turns.
 const CLIENT_KEYS_MAX: usize = 16_384;
@@ -47,15 +48,19 @@ pub fn spawn_workers(edge: Arc<Edge>, count: usize, halt: &Arc<Halt>) -> std::io
         let mut verifier = new_verifier(CLIENT_KEYS_MAX, &memory)?;
         let bulk = Arc::clone(&edge);
         threads.push(spawn("verify-bulk", halt, move || {
-            give_way();
-            let mut forged = false;
-            while let Ok(turn) = bulk.queue.take_bulk(forged) {
-                match turn {
-                    Bulk::Frame(frame) => verify_frames(&bulk, vec![frame], &mut verifier),
-                    Bulk::Arrivals(arrivals) => {
-                        forged = transactions::verify_arrivals(&bulk, arrivals, &mut verifier);
+            let mut spent = Spent::Nothing;
+            while let Ok(turn) = bulk.queue.take_bulk(spent) {
+                let begin = Instant::now();
+                spent = match turn {
+                    Bulk::Frame(frame) => {
+                        verify_frames(&bulk, vec![frame], &mut verifier);
+                        Spent::Frame(begin.elapsed())
                     }
-                }
+                    Bulk::Arrivals(arrivals) => {
+                        let forged = transactions::verify_arrivals(&bulk, arrivals, &mut verifier);
+                        Spent::Arrivals { took: begin.elapsed(), forged }
+                    }
+                };
             }
         })?);
     }

@@ -44,8 +44,37 @@ impl Engine {
 
     /// The view has failed, or its NEW-VIEW has not come.
     pub(super) fn on_view_timer(&mut self, out: &mut Vec<Output>) {
-        let reason = if self.state.active { "no progress for one view timeout" } else { "no new view came in time" };
-        self.start_view_change(self.state.view.next(), reason.to_owned(), out);
+        let reason = if self.state.active {
+            format!("no progress for one view timeout: {}", self.next_height_stands())
+        } else {
+            "no new view came in time".to_owned()
+        };
+        self.start_view_change(self.state.view.next(), reason, out);
+    }
+
+    /// How far the next height has come, in words: what an operator wants to know of a view that failed.
+    fn next_height_stands(&self) -> String {
+        let state = &self.state;
+        let next = state.executed.next();
+        let quorum = self.config.validators.quorum();
+        if state.delivered >= next {
+            return format!("height {next} is final, and not executed yet");
+        }
+        let slot = state.slots.get(&Sequence::from(next));
+        let Some(acceptance) = slot.and_then(|slot| slot.acceptance.as_ref()) else {
+            return format!("nothing was proposed for height {next}");
+        };
+        let digest = acceptance.ballot().digest;
+        let [prepares, commits] =
+            slot.map_or([0; 2], |slot| [slot.prepares.count(&digest), slot.commits.count(&digest)]);
+        match acceptance.stage {
+            Stage::Checking => format!("the proposal for height {next} waits for what it names, or for its time"),
+            Stage::Refused => format!("the proposal for height {next} was refused"),
+            Stage::Persisting | Stage::Durable => {
+                // The primary's own PREPARE is its proposal.
+                format!("height {next} has {} of {quorum} PREPAREs and {commits} of {quorum} COMMITs", prepares + 1)
+            }
+        }
     }
 
     /// The pool's word about the primary (5.6).

@@ -3,11 +3,10 @@
 use super::load::Load;
 use super::state::{Place, Pool};
 use crate::api::code::Code;
-use crate::document::{Body, SignedTransaction};
+use crate::document::Body;
 use crate::id::NodeIndex;
 use crate::time::{Now, UnixMillis};
 use quorate_crypto::signed::Verified;
-use std::sync::Arc;
 
 /// The way by which a transaction comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,15 +46,15 @@ impl Pool {
         &mut self,
         now: Now,
         head_time: UnixMillis,
-        transaction: Verified<SignedTransaction>,
+        transaction: impl Into<Verified<Body>>,
         door: Door,
     ) -> Result<Admitted, Code> {
-        let transaction = transaction.into_inner();
-        if transaction.size() > self.config.transaction_bytes_max {
+        let body = transaction.into().into_inner();
+        if body.size() > self.config.transaction_bytes_max {
             return Err(Code::TooLarge);
         }
-        let id = transaction.id();
-        if self.executed.contains_at(&id, transaction.valid_until()) {
+        let id = body.id();
+        if self.executed.contains(&id, body.valid_until()) {
             return Ok(Admitted::Executed);
         }
         if let Some(&slot) = self.by_id.get(&id) {
@@ -66,8 +65,7 @@ impl Pool {
         }
         let reference = head_time.max(now.wall);
         self.set_order_time(reference);
-        self.check_validity(reference, head_time, transaction.transaction().valid_until, door)?;
-        let body: Body = Arc::new(transaction);
+        self.check_validity(reference, head_time, body.valid_until(), door)?;
         let place = match (self.check_room(&body), door) {
             (Ok(()), _) => Place::Common,
             (Err(_), Door::Claim(_)) => Place::Claim,

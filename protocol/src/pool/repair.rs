@@ -70,7 +70,7 @@ impl Pool {
         let in_window = valid_until > head_time && valid_until.saturating_sub(reference) <= self.config.validity_window;
         in_window
             && !self.by_id.contains_key(id)
-            && !self.executed.contains_at(id, valid_until)
+            && !self.executed.contains(id, valid_until)
             && !self.foreign_marks.contains_key(id)
     }
 

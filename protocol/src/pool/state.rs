@@ -153,9 +153,9 @@ impl Pool {
 
     /// Whether the transaction is remembered as executed.
     #[must_use]
-    pub fn is_executed(&self, id: &TransactionId) -> bool {
+    pub fn is_executed(&self, body: &Body) -> bool {
         // What is pending is not executed, and finding that out is cheaper.
-        !self.by_id.contains_key(id) && self.executed.contains(id)
+        !self.by_id.contains_key(&body.id()) && self.executed.contains(&body.id(), body.valid_until())
     }
 
     /// All that is pending, marked or not, in places for claims or not.

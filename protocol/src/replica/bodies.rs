@@ -23,10 +23,11 @@ use crate::{
 /// Gossip usually brings a body while its proposal is under way; only what is still missing then is asked for.
 const FIRST_ASK_AFTER: Duration = Duration::from_millis(10);
 
-/// How long an answer may take before somebody else is asked; twice as long each time that all were asked in vain.
+/// How long an answer may take before somebody else is asked; twice as long after every second question. Bodies that nobody has must not
+/// use up what peers allow for other questions, and where answers wait because there are so many, more of the same help nobody.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// How often that doubles: bodies that nobody has must not use up what peers allow for other questions.
+/// How often that doubles.
 const DOUBLINGS_MAX: u32 = 4;
 
 /// Ids of batches that are being completed: a window of 128 full batches of 2,000, whatever a lying primary proposes.
@@ -197,6 +198,14 @@ impl Bodies {
         wanted.bodies.iter().cloned().collect()
     }
 
+    /// In words, what is missing at a sequence, if something is.
+    pub fn lacking(&self, sequence: Sequence) -> Option<String> {
+        let at = self.wanted.range((sequence, Digest::ZERO)..).take_while(|((found, _), _)| *found == sequence);
+        let (_, wanted) = at.into_iter().find(|(_, wanted)| wanted.missing > 0)?;
+        let (missing, all, asked) = (wanted.missing, wanted.ids.len(), wanted.asked);
+        Some(format!("{missing} of its {all} bodies are missing here, asked for {asked} times"))
+    }
+
     /// Those of the ids that are pinned here.
     pub fn pinned(&self, ids: &BTreeSet<TransactionId>) -> Vec<Body> {
         ids.iter().filter_map(|id| self.held(id)).collect()
@@ -233,8 +242,8 @@ impl Bodies {
             let to = order[(start + wanted.asked as usize) % order.len()];
             let rounds = u32::try_from(wanted.asked as usize / order.len()).unwrap_or(u32::MAX);
             let is_repeated = rounds > 0;
+            wanted.ask_at = now + ASK_AGAIN_AFTER * (1 << (wanted.asked / 2).min(DOUBLINGS_MAX));
             wanted.asked = wanted.asked.saturating_add(1);
-            wanted.ask_at = now + ASK_AGAIN_AFTER * (1 << rounds.min(DOUBLINGS_MAX));
             questions.push(Question { key: *key, to, ids: wanted.missing_ids(), is_repeated });
         }
         questions

@@ -292,6 +292,13 @@ impl Replica {
                 }
             }
             pbft::Output::Behind { target } => self.sync.start(target),
+            pbft::Output::Note(pbft::Note::LeftView { to, reason }) => {
+                let reason = match self.bodies.lacking(Sequence::from(self.engine.executed().next())) {
+                    Some(lacking) => format!("{reason}; {lacking}"),
+                    None => reason,
+                };
+                out.push(Output::Note(pbft::Note::LeftView { to, reason }));
+            }
             pbft::Output::Note(note) => out.push(Output::Note(note)),
             pbft::Output::Halt { reason, divergence } => out.push(Output::Halt { reason, divergence }),
         }
@@ -369,11 +376,14 @@ impl Replica {
         let mut fresh = Vec::new();
         for transaction in transactions {
             let id = transaction.id();
+            let transaction: Verified<Body> = transaction.into();
+            let body = Body::clone(&transaction);
             let result = self.pool.admit(now, self.head_time, transaction, door);
-            if let Ok(Admitted::New) = result
-                && let Some(body) = self.pool.get(&id)
-            {
+            if result != Ok(Admitted::Known) {
+                // Also what the pool has no room for: another pool had, and proposed it.
                 self.supply(&body);
+            }
+            if result == Ok(Admitted::New) {
                 fresh.push(body);
             }
             if result.is_err() && door == Door::Gossip {

@@ -31,7 +31,7 @@ impl Replica {
             return self.answer(now, key, Verdict::Refused(reason), out);
         }
         if purpose == Purpose::Fresh
-            && let Err(reason) = self.check_ids(sequence, &batch)
+            && let Err(reason) = self.check_places(sequence, &batch)
         {
             return self.answer(now, key, Verdict::Refused(reason), out);
         }
@@ -49,13 +49,18 @@ impl Replica {
         self.judge_waiting(now, out);
     }
 
-    fn check_ids(&self, sequence: Sequence, batch: &Batch) -> Result<(), String> {
-        if let Some(id) = batch.ids.iter().find(|id| self.pool.is_executed(id)) {
-            return Err(format!("{id} was executed at another height"));
-        }
+    fn check_places(&self, sequence: Sequence, batch: &Batch) -> Result<(), String> {
         let elsewhere = |id: &TransactionId| self.proposals.placed.get(id).is_some_and(|other| *other != sequence);
         match batch.ids.iter().find(|id| elsewhere(id)) {
             Some(id) => Err(format!("{id} stands in another live slot")),
+            None => Ok(()),
+        }
+    }
+
+    /// Only a body tells where its id would be remembered: without it, each id would be looked up in every second of the window.
+    fn check_executed(&self, bodies: &[Body]) -> Result<(), String> {
+        match bodies.iter().find(|body| self.pool.is_executed(body)) {
+            Some(body) => Err(format!("{} was executed at another height", body.id())),
             None => Ok(()),
         }
     }
@@ -84,7 +89,9 @@ impl Replica {
                     // No vote and no blame: if others have too few as well, the view timer decides (3.2). It is as old as it was
                     // when it came, or a slow link could keep a batch's bodies away until none is young enough.
                     Purpose::Fresh if batch.time < came.saturating_sub(skew_max) => Err(TIME_TOO_OLD.to_owned()),
-                    Purpose::Fresh => check_bodies(batch, &bodies, &self.config.parameters),
+                    Purpose::Fresh => self
+                        .check_executed(&bodies)
+                        .and_then(|()| check_bodies(batch, &bodies, &self.config.parameters)),
                     Purpose::Again | Purpose::Candidate => Ok(()),
                 };
                 verdicts.push((*key, verdict.map_or_else(Verdict::Refused, |()| Verdict::Held)));

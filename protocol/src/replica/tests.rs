@@ -100,6 +100,10 @@ impl Bench {
     }
 
     fn with(me: u8, parameters: Parameters) -> Bench {
+        Bench::tuned(me, parameters, |_| {})
+    }
+
+    fn tuned(me: u8, parameters: Parameters, tune: impl FnOnce(&mut ReplicaConfig)) -> Bench {
         let engine = pbft::Config::new(Digest::ZERO, validators(), Some(NodeIndex(me)), &parameters);
         let now = Now { monotonic: Instant::ORIGIN, wall: WALL };
         let durable = DurableState {
@@ -111,7 +115,9 @@ impl Bench {
             blocks: Vec::new(),
             executed_ids: ExecutedIds::default(),
         };
-        let replica = Replica::recover(ReplicaConfig::new(engine, parameters), key(me), durable, now);
+        let mut config = ReplicaConfig::new(engine, parameters);
+        tune(&mut config);
+        let replica = Replica::recover(config, key(me), durable, now);
         let mut bench = Bench { replica, now, out: Vec::new(), verifier: Verifier::new([0; 32], 64) };
         (0..4).filter(|i| *i != me).for_each(|i| bench.input(Input::PeerUp(NodeIndex(i))));
         bench.out.clear();
@@ -225,8 +231,8 @@ fn missing_bodies_are_fetched_before_a_vote() {
     assert!(bench.persisted().is_empty() && bench.fetches().is_empty(), "gossip may still bring it");
     bench.pass(20);
     assert_eq!(bench.fetches(), [(0, 1)]);
-    bench.pass(150);
-    bench.pass(150);
+    bench.pass(120);
+    bench.pass(120);
     assert_eq!(bench.fetches(), [(0, 1), (2, 1), (3, 1)]);
     assert!(bench.persisted().is_empty());
     bench.supply(3, &transactions[1..]);
@@ -241,15 +247,30 @@ fn missing_bodies_are_fetched_before_a_vote() {
 fn bodies_that_nobody_has_are_asked_for_less_and_less_often() {
     let mut bench = Bench::new(1);
     bench.propose(1, &batch(WALL, &[fresh(1, 1)]));
-    for _ in 0..1_000 {
-        bench.pass(10);
-    }
+    (0..100).for_each(|_| bench.pass(10));
+    assert!(bench.fetches().len() <= 5, "answers may wait behind others in the first second");
+    (0..900).for_each(|_| bench.pass(10));
     let asked = bench.fetches().len();
     assert!((10..=20).contains(&asked), "{asked} questions in 10 s");
     bench.out.clear();
     bench.input(Input::PeerDown(NodeIndex(0)));
     bench.input(Input::PeerUp(NodeIndex(0)));
     assert_eq!(bench.fetches(), [(0, 1)], "the proposer is back, and asked at once");
+}
+
+/// Where one sender floods, each pool holds another part of what it sent; what the primary's had room for comes by gossip all the same.
+#[test]
+fn a_body_that_the_pool_has_no_room_for_completes_its_proposal() {
+    let mut bench = Bench::tuned(1, Parameters::default(), |config| {
+        (config.pool.count_max, config.pool.sender_share) = (4, 4);
+    });
+    let (here, proposed) = (fresh(1, 1), fresh(1, 2));
+    bench.submit(&[here], Door::Gossip);
+    bench.propose(1, &batch(WALL, std::slice::from_ref(&proposed)));
+    assert!(bench.persisted().is_empty());
+    bench.submit(std::slice::from_ref(&proposed), Door::Gossip);
+    assert!(!bench.replica.pool().contains(&proposed.id()), "its sender has its share");
+    assert_eq!(bench.persisted().len(), 1);
 }
 
 /// Other slots go on while one waits for its bodies.
@@ -285,13 +306,16 @@ fn an_id_of_another_live_slot_is_refused() {
     assert!(bench.refusals()[0].contains("another live slot"));
 }
 
+/// Its body is no longer pending here, and tells where to look: so that comes first.
 #[test]
 fn an_executed_id_is_refused_in_a_fresh_batch() {
     let mut bench = Bench::new(1);
     let one = fresh(1, 1);
     bench.commit(1, &batch(WALL, std::slice::from_ref(&one)), std::slice::from_ref(&one));
     bench.out.clear();
-    bench.propose(2, &batch(WALL + 1, &[one]));
+    bench.propose(2, &batch(WALL + 1, std::slice::from_ref(&one)));
+    assert!(bench.persisted().is_empty());
+    bench.supply(0, &[one]);
     assert!(bench.persisted().is_empty());
     assert!(bench.refusals()[0].contains("executed at another height"));
 }
