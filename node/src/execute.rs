@@ -74,7 +74,7 @@ pub struct Surroundings {
 /// What is needed of a block once its certificate comes.
 struct Settled {
     time: UnixMillis,
-    positions: Vec<(u32, TransactionId)>,
+    positions: Vec<(u32, Position)>,
 }
 
 /// See the module.
@@ -214,12 +214,8 @@ impl Executor {
 }
 
 /// The applied and failed positions, with their places.
-fn executed_positions(positions: &[Position]) -> Vec<(u32, TransactionId)> {
-    let numbered = (0..).zip(positions);
-    numbered
-        .filter(|(_, position)| position.outcome.is_executed())
-        .map(|(index, position)| (index, position.id))
-        .collect()
+fn executed_positions(positions: &[Position]) -> Vec<(u32, Position)> {
+    (0..).zip(positions.iter().copied()).filter(|(_, position)| position.outcome.is_executed()).collect()
 }
 
 fn read_settled(store: &dyn Store, height: Height) -> Result<Settled, StoreError> {

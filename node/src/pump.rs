@@ -116,7 +116,7 @@ impl Pump {
                 begin.execute(ExecuteJob::Certify { height, certificate, anchor });
             }
             Output::Serve { to, request } => begin.serve((to, request)),
-            Output::Admission { id, result } => begin.waiters.admitted(id, result.map(|_| ())),
+            Output::Admission { id, result } => begin.waiters.admitted(id, result),
             Output::Note(Note::Evidence(evidence)) => begin.execute(ExecuteJob::Evidence(evidence)),
             Output::Note(note) => {
                 begin.counters.metrics.note(&note);

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use quorate_protocol::api::Code;
+use quorate_protocol::document::Position;
 use quorate_protocol::id::{Height, TransactionId};
+use quorate_protocol::pool::Admitted;
 use quorate_protocol::time::UnixMillis;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -21,14 +23,18 @@ use crate::client::{Client, NoRoom, Shares};
 pub enum Event {
     /// It is in the pool.
     Accepted,
-    /// It is not; nothing was done.
+    /// It was executed before.
+    Executed,
+    /// It is not in the pool; nothing was done.
     Rejected(Code),
     /// It has a position, applied or failed, in a certified block.
     Settled {
         /// Height of the block.
         height: Height,
-        /// Position in the block.
+        /// Its place in the block.
         index: u32,
+        /// What stands there.
+        position: Position,
     },
     /// Certified block time passed its `valid_until`, and it was not executed.
     Expired,
@@ -67,6 +73,8 @@ struct Watcher {
     request: u64,
     client: Client,
     sender: EventSender,
+    /// Which of the pool's words it has heard, a bit each. Anybody may post the same bytes again and again; nobody need hear it twice.
+    heard: u8,
 }
 
 /// One request's registration; dropping it ends the wait.
@@ -116,15 +124,26 @@ impl Waiters {
         let request = registry.next_request;
         let mut ids = Vec::with_capacity(transactions.len());
         for (id, valid_until) in transactions {
-            registry.add(id, valid_until, Watcher { request, client, sender: sender.clone() });
+            registry.add(id, valid_until, Watcher { request, client, sender: sender.clone(), heard: 0 });
             ids.push(id);
         }
         Ok(Wait { waiters: Arc::clone(self), request, ids, sender, events })
     }
 
     /// Says what the pool made of a transaction.
-    pub fn admitted(&self, id: TransactionId, result: Result<(), Code>) {
-        self.lock().tell(&id, result.map_or_else(Event::Rejected, |()| Event::Accepted));
+    pub fn admitted(&self, id: TransactionId, result: Result<Admitted, Code>) {
+        let (bit, event) = match result {
+            Ok(Admitted::New | Admitted::Known) => (1, Event::Accepted),
+            Ok(Admitted::Executed) => (2, Event::Executed),
+            Err(code) => (4, Event::Rejected(code)),
+        };
+        if let Some(entry) = self.lock().by_id.get_mut(&id) {
+            for watcher in entry.watchers.iter_mut().filter(|watcher| watcher.heard & bit == 0) {
+                watcher.heard |= bit;
+                // A request that has ended no longer listens.
+                let _ = watcher.sender.send((id, event));
+            }
+        }
     }
 
     /// Says that a block is certified: `settled` are its applied and failed positions, `time` is its time. Certificates
@@ -132,7 +151,7 @@ impl Waiters {
     pub fn certified(
         &self,
         height: Height,
-        settled: impl Iterator<Item = (u32, TransactionId)>,
+        settled: impl Iterator<Item = (u32, Position)>,
         time: UnixMillis,
         is_executed: impl Fn(&TransactionId) -> bool,
     ) {
@@ -140,8 +159,8 @@ impl Waiters {
         if registry.by_id.is_empty() {
             return;
         }
-        for (index, id) in settled {
-            registry.settle(&id, Event::Settled { height, index });
+        for (index, position) in settled {
+            registry.settle(&position.id, Event::Settled { height, index, position });
         }
         let mut past = registry.take_past(time);
         drop(registry);
@@ -200,12 +219,6 @@ impl Registry {
         self.by_expiry.insert((valid_until, id));
     }
 
-    fn tell(&self, id: &TransactionId, event: Event) {
-        if let Some(entry) = self.by_id.get(id) {
-            entry.tell(id, event);
-        }
-    }
-
     /// The last event of a transaction.
     fn settle(&mut self, id: &TransactionId, event: Event) {
         if let Some(entry) = self.by_id.remove(id) {
@@ -239,6 +252,8 @@ impl Registry {
 
 #[cfg(test)]
 mod tests {
+    use quorate_protocol::document::Outcome;
+
     use super::*;
     use crate::client::tests::client;
 
@@ -250,16 +265,33 @@ mod tests {
         std::iter::from_fn(|| wait.events.try_recv().ok()).map(|(_, event)| event).collect()
     }
 
+    fn applied(byte: u8) -> Position {
+        Position { id: id(byte), outcome: Outcome::Applied }
+    }
+
     #[test]
     fn every_request_for_an_id_is_told() {
         let waiters = Waiters::new(10);
         let mut first = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
         let mut second = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
-        waiters.admitted(id(1), Ok(()));
-        waiters.certified(Height(7), [(3, id(1))].into_iter(), 50, |_| false);
-        let told = [Event::Accepted, Event::Settled { height: Height(7), index: 3 }];
+        waiters.admitted(id(1), Ok(Admitted::New));
+        waiters.certified(Height(7), [(3, applied(1))].into_iter(), 50, |_| false);
+        let told = [Event::Accepted, Event::Settled { height: Height(7), index: 3, position: applied(1) }];
         assert_eq!(events(&mut first), told);
         assert_eq!(events(&mut second), told);
+    }
+
+    #[test]
+    fn nobody_hears_twice_what_the_pool_says_of_bytes_that_come_again() {
+        let waiters = Waiters::new(10);
+        let mut wait = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
+        for _ in 0..100 {
+            waiters.admitted(id(1), Ok(Admitted::New));
+            waiters.admitted(id(1), Ok(Admitted::Known));
+            waiters.admitted(id(1), Err(Code::SenderQuota));
+            waiters.admitted(id(1), Ok(Admitted::Executed));
+        }
+        assert_eq!(events(&mut wait), [Event::Accepted, Event::Rejected(Code::SenderQuota), Event::Executed]);
     }
 
     #[test]
@@ -270,9 +302,9 @@ mod tests {
         let mut valid = waiters.register(client(1, 1), [(id(3), 101)].into_iter()).unwrap();
         waiters.certified(Height(1), std::iter::empty(), 99, |_| false);
         assert_eq!(events(&mut late), []);
-        waiters.certified(Height(2), [(0, id(2))].into_iter(), 100, |_| false);
+        waiters.certified(Height(2), [(0, applied(2))].into_iter(), 100, |_| false);
         assert_eq!(events(&mut late), [Event::Expired]);
-        assert_eq!(events(&mut settled), [Event::Settled { height: Height(2), index: 0 }]);
+        assert_eq!(events(&mut settled), [Event::Settled { height: Height(2), index: 0, position: applied(2) }]);
         assert_eq!(events(&mut valid), []);
     }
 
@@ -282,8 +314,8 @@ mod tests {
         let mut wait = waiters.register(client(1, 1), [(id(1), 100)].into_iter()).unwrap();
         waiters.certified(Height(9), std::iter::empty(), 100, |_| true);
         assert_eq!(events(&mut wait), []);
-        waiters.certified(Height(8), [(0, id(1))].into_iter(), 90, |_| true);
-        assert_eq!(events(&mut wait), [Event::Settled { height: Height(8), index: 0 }]);
+        waiters.certified(Height(8), [(0, applied(1))].into_iter(), 90, |_| true);
+        assert_eq!(events(&mut wait), [Event::Settled { height: Height(8), index: 0, position: applied(1) }]);
     }
 
     #[test]
@@ -295,7 +327,7 @@ mod tests {
         assert_eq!(waiters.register(client(2, 2), nine).err(), Some(NoRoom::Full));
         drop(wait);
         let settled = waiters.register(client(1, 1), [(id(3), 1), (id(4), 1)].into_iter()).unwrap();
-        waiters.certified(Height(1), [(0, id(3))].into_iter(), 1, |_| false);
+        waiters.certified(Height(1), [(0, applied(3))].into_iter(), 1, |_| false);
         drop(settled);
         assert_eq!(waiters.count(), 0);
         assert!(waiters.register(client(1, 1), [(id(5), 1), (id(6), 1)].into_iter()).is_ok());

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use quorate_protocol::store::StoreError;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle, DBCompressionType,
-    DBRecoveryMode, ErrorKind, LogLevel, Options, UniversalCompactOptions, WriteBufferManager,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompactionStyle,
+    DBCompressionType, DBRecoveryMode, ErrorKind, LogLevel, LruCacheOptions, Options, UniversalCompactOptions,
+    WriteBufferManager,
 };
 
 use crate::schema::{Family, damaged};
@@ -24,7 +25,7 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { write_buffer_bytes: 64 << 20, cache_bytes: 64 << 20, index_run_max: 32_768 }
+        Self { write_buffer_bytes: 48 << 20, cache_bytes: 32 << 20, index_run_max: 32_768 }
     }
 }
 
@@ -39,7 +40,10 @@ const DIARY_BYTES_MAX: usize = 4 << 20;
 const MANIFEST_BYTES_MAX: usize = 16 << 20;
 
 /// Sorted files of the index from which on they are merged.
-const INDEX_RUNS_MAX: i32 = 16;
+const INDEX_RUNS_MAX: i32 = 8;
+
+/// The cache has 2 to the power of this shards.
+const CACHE_SHARD_BITS: i32 = 2;
 
 /// The handle of a family.
 ///
@@ -60,7 +64,11 @@ pub(crate) fn failed(what: &'static str, error: &rocksdb::Error) -> StoreError {
 
 /// Opens the database with all its families; it is made when it is not there.
 pub(crate) fn open_database(path: &Path, sizes: StoreOptions) -> Result<DB, StoreError> {
-    let cache = Cache::new_lru_cache(sizes.cache_bytes);
+    let mut shards = LruCacheOptions::default();
+    shards.set_capacity(sizes.cache_bytes);
+    // Few: what is larger than a shard is not held at all.
+    shards.set_num_shard_bits(CACHE_SHARD_BITS);
+    let cache = Cache::new_lru_cache_opts(&shards);
     let buffers = WriteBufferManager::new_write_buffer_manager(sizes.write_buffer_bytes, false);
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -94,7 +102,12 @@ pub(crate) fn family_options(family: Family, cache: Option<&Cache>) -> Options {
         // Indexes and filters are in the cache too, so that it bounds all memory that reading takes.
         table.set_cache_index_and_filter_blocks(true);
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+        table.set_cache_index_and_filter_blocks_with_high_priority(true);
     }
+    // In parts: those of a file with a million hashes take megabytes, and a look-up needs one.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_pin_top_level_index_and_filter(true);
     table.set_format_version(6);
     let mut options = Options::default();
     let large = matches!(family, Family::Blocks | Family::State | Family::Receipts);
@@ -113,7 +126,7 @@ pub(crate) fn family_options(family: Family, cache: Option<&Cache>) -> Options {
         // Nothing is ever overwritten, so there is no space to win back by merging all.
         universal.set_max_size_amplification_percent(10_000);
         options.set_universal_compaction_options(&universal);
-        // A look-up asks the filter of each run; sixteen are asked in a microsecond or two, and what is merged less often is copied less.
+        // A look-up asks the filter of each run; eight are asked in a few microseconds, and what is merged less often is copied less.
         options.set_level_zero_file_num_compaction_trigger(INDEX_RUNS_MAX);
     }
     options.set_block_based_table_factory(&table);

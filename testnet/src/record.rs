@@ -149,10 +149,15 @@ impl Record {
         files::write(path, &serde_json::to_vec_pretty(self)?)
     }
 
+    /// The nodes that run.
+    pub fn alive(&self) -> Vec<&NodeProcessId> {
+        self.nodes.iter().filter(|node| node.process.is_alive()).collect()
+    }
+
     /// Ends every process of the record that still runs. Returns their names.
     pub fn stop_all(&self, patience: Duration) -> Vec<String> {
         self.helpers.iter().for_each(|helper| helper.stop(patience));
-        let alive: Vec<&NodeProcessId> = self.nodes.iter().filter(|node| node.process.is_alive()).collect();
+        let alive = self.alive();
         for node in &alive {
             node.process.ask_to_end();
         }

@@ -117,8 +117,9 @@ impl Supervisor {
             api.release();
             p2p.release();
             starting.push(process::spawn(&self.program, &slot.name, &slot.home, &slot.log)?);
+            // At once: if this process is killed before all are started, those that are must be found.
+            self.record(&starting);
         }
-        self.record(&starting);
         let deadline = Instant::now() + READY_WITHIN + MORE_PER_NODE * self.slots.len() as u32;
         let mut failure = None;
         for (index, starting) in starting.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -299,26 +299,36 @@ fn in_the_foreground_ctrl_c_stops_everything_cleanly() {
     assert_eq!(net.balances("bob"), ["1000001.00"; 4]);
 }
 
-#[test]
-fn ctrl_c_before_the_net_is_up_leaves_nothing_running() {
-    let net = Net::new();
+/// `up` with two nodes that never say anything: a net that is coming up, and the process ids of its nodes.
+fn coming_up(net: &Net) -> (Child, Vec<u64>) {
     let silent = net.path().with_extension("node");
     fs::write(&silent, "#!/bin/sh\nexec sleep 60\n").unwrap();
     fs::set_permissions(&silent, fs::Permissions::from_mode(0o755)).unwrap();
     let mut up = Command::new(program("quorate-testnet"));
     up.args(["up", "--nodes", "2", "--dir"]).arg(net.path()).env("QUORATE_NODE", &silent).stdin(Stdio::null());
-    let mut up = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let recorded = || {
+    let up = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + PATIENCE;
+    loop {
         let record = fs::read(net.path().join("supervisor.json")).unwrap_or_default();
         let record: Value = serde_json::from_slice(&record).unwrap_or_default();
-        record["nodes"].as_array().map_or(Vec::new(), |nodes| nodes.iter().map(|node| node["pid"].clone()).collect())
-    };
-    let end = Instant::now() + PATIENCE;
-    while recorded().len() < 2 {
+        let pids: Vec<u64> =
+            record["nodes"].as_array().into_iter().flatten().filter_map(|node| node["pid"].as_u64()).collect();
+        if pids.len() == 2 {
+            return (up, pids);
+        }
         assert!(Instant::now() < end, "the nodes are not started");
         thread::sleep(Duration::from_millis(20));
     }
-    let started = recorded();
+}
+
+fn are_gone(pids: &[u64]) -> bool {
+    pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
+
+#[test]
+fn ctrl_c_before_the_net_is_up_leaves_nothing_running() {
+    let net = Net::new();
+    let (mut up, started) = coming_up(&net);
     // A net that is coming up is not one that does not run.
     let bench = net.testnet(&["bench", "--duration", "1"]);
     assert_eq!(bench.code, Some(3), "{bench:?}");
@@ -327,10 +337,20 @@ fn ctrl_c_before_the_net_is_up_leaves_nothing_running() {
     assert_eq!((&look["running"], &look["starting"]), (&Value::from(false), &Value::from(true)), "{look}");
     kill_process(Pid::from_raw(i32::try_from(up.id()).unwrap()).unwrap(), Signal::INT).unwrap();
     assert_eq!(up.wait().unwrap().code(), Some(130));
-    for pid in started {
-        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "{pid} is left behind");
-    }
-    fs::remove_file(silent).unwrap();
+    assert!(are_gone(&started), "{started:?}");
+    fs::remove_file(net.path().with_extension("node")).unwrap();
+}
+
+#[test]
+fn down_says_what_it_stopped_of_a_net_that_was_coming_up() {
+    let net = Net::new();
+    let (mut up, started) = coming_up(&net);
+    let down = net.testnet(&["down"]).ok();
+    assert!(down.out.contains("stopped v0 v1 in "), "{down:?}");
+    up.wait().unwrap();
+    assert!(are_gone(&started), "{started:?}");
+    assert!(net.testnet(&["down"]).ok().out.contains("was not running"));
+    fs::remove_file(net.path().with_extension("node")).unwrap();
 }
 
 #[test]

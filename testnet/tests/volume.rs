@@ -123,4 +123,7 @@ fn every_receipt_of_many_transactions_verifies_and_nothing_is_lost_or_made() {
     }
     let most = resident(&net).1;
     assert!(most < RESIDENT_MAX, "a node had {most} bytes");
+    // What a node remembers of the validity window and its caches fill in the beginning; the chain alone must not make it grow.
+    let [half, end] = [memory[(memory.len() - 1) / 2], memory[memory.len() - 1]];
+    assert!(end <= half + half / 4, "memory grows: {memory:?}");
 }

@@ -18,6 +18,7 @@ use quorate_protocol::api::http::{
 use quorate_protocol::document::SignedTransaction;
 use quorate_protocol::id::TransactionId;
 use quorate_protocol::limits::{SUBMIT_COUNT_MAX, SUBMIT_TIMEOUT_MAX_MS};
+use quorate_protocol::store::StoreError;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Whole;
@@ -131,11 +132,18 @@ async fn submit_all(
     let mut outcomes = Outcomes::new(patience.wait, &ids);
     // Registered first, so that nothing can become of them unseen.
     let mut wait = register(api, client, patience.wait, &transactions)?;
-    let fresh = known_or_fresh(api, transactions, &mut outcomes)?;
+    // Whoever waits hears of what was executed before from the pool, which remembers it; only an id of which it says nothing good is
+    // looked up.
+    let fresh = if wait.is_some() { transactions } else { known_or_fresh(api, transactions, &mut outcomes)? };
     if !fresh.is_empty() {
         let events = wait.as_ref().map(Wait::sender);
-        let pushed = api.verify.push_client(Submission { client, transactions: fresh, events });
-        pushed.map_err(|why| no_room(api, why, "transactions wait to be verified"))?;
+        if let Err(why) = api.verify.push_client(Submission { client, transactions: fresh, events }) {
+            // Nothing is left out of what was executed before.
+            look_up(api, &mut outcomes)?;
+            if outcomes.open > 0 || wait.is_none() {
+                return Err(no_room(api, why, "transactions wait to be verified"));
+            }
+        }
     }
     if let Some(wait) = &mut wait {
         follow(api, patience, wait, &mut outcomes).await?;
@@ -186,14 +194,27 @@ fn known_or_fresh(
 /// Notes events until nothing more is waited for, or the time is up.
 async fn follow(api: &Api, patience: Patience, wait: &mut Wait, outcomes: &mut Outcomes) -> Result<(), Refusal> {
     let Patience { until, since, .. } = patience;
+    let is_list = outcomes.known.len() > 1;
     while outcomes.open > 0 {
         let Ok(Some((id, event))) = timeout_at(until, wait.events.recv()).await else { break };
         match event {
             Event::Accepted => outcomes.note(TransactionResponse::new(id, TransactionStatus::Accepted)),
-            Event::Rejected(code) => outcomes.note(TransactionResponse::rejected(id, code)),
-            Event::Settled { .. } => {
-                if let Some(known) = executed(api, id)? {
+            _ if outcomes.is_settled(&id) => {}
+            Event::Executed => {
+                if let Some(known) = known(api, id, is_list)? {
                     outcomes.note(known);
+                }
+            }
+            Event::Rejected(code) => {
+                // What has expired by now, or is of somebody who is no member any more, may have been executed all the same.
+                let known = known(api, id, is_list)?;
+                outcomes.note(known.unwrap_or_else(|| TransactionResponse::rejected(id, code)));
+            }
+            Event::Settled { height, index, position } => {
+                let in_list = || TransactionResponse::settled(position, height, index);
+                let certified = if is_list { Some(in_list()) } else { executed(api, id)? };
+                if let Some(certified) = certified {
+                    outcomes.note(certified);
                     if outcomes.wait == WaitFor::Committed {
                         api.counters.metrics.commit.observe(since.elapsed().as_secs_f64());
                     }
@@ -204,6 +225,23 @@ async fn follow(api: &Api, patience: Patience, wait: &mut Wait, outcomes: &mut O
                 ..TransactionResponse::new(id, TransactionStatus::Expired)
             }),
             Event::Stopping => break,
+        }
+    }
+    // Where the node is slow, the store may know by now what nobody said.
+    look_up(api, outcomes)
+}
+
+/// What the store knows of a transaction; lists go without receipts.
+fn known(api: &Api, id: TransactionId, is_list: bool) -> Result<Option<TransactionResponse>, StoreError> {
+    if is_list { settled(api, id) } else { executed(api, id) }
+}
+
+/// Notes what the store knows of everything that is still waited for.
+fn look_up(api: &Api, outcomes: &mut Outcomes) -> Result<(), Refusal> {
+    let is_list = outcomes.known.len() > 1;
+    for id in outcomes.open_ids() {
+        if let Some(known) = known(api, id, is_list)? {
+            outcomes.note(known);
         }
     }
     Ok(())
@@ -238,6 +276,18 @@ impl Outcomes {
         if is_final && !was_final {
             self.open -= 1;
         }
+    }
+
+    /// Whether its place in the chain is known: nothing that anybody says changes what is told of it but the chain itself.
+    fn is_settled(&self, id: &TransactionId) -> bool {
+        self.known.get(id).is_some_and(|known| {
+            matches!(known.status, TransactionStatus::Applied | TransactionStatus::Failed | TransactionStatus::Expired)
+        })
+    }
+
+    fn open_ids(&self) -> Vec<TransactionId> {
+        let open = self.known.values().filter(|known| !is_final(self.wait, known.status));
+        open.map(|known| known.id).collect()
     }
 
     fn in_order(mut self, ids: &[TransactionId]) -> Vec<TransactionResponse> {

@@ -20,10 +20,10 @@ const FORGED_TURN_BYTES: usize = 16 * 1024;
 
 /// How many times as long as a turn of transactions takes, frames that wait may take after it. They hold what agreement waits for, and
 /// transactions may take long: where one is forged, ten times as long as others.
-const FRAMES_SHARE: u32 = 2;
+const FRAMES_SHARE: i64 = 2;
 
-/// What frames are owed at most: a worker that was kept waiting for long does not owe all of that.
-const OWED_MAX: Duration = Duration::from_millis(100);
+/// What one side owes the other at most, in microseconds: a worker that was kept waiting for long does not owe all of that.
+const OWED_MAX: i64 = 300_000;
 
 /// The queue is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,10 @@ struct BulkLanes {
     frames: Turns<ReceivedFrame>,
     gossip: Turns<ReceivedGossip>,
     clients: Lanes,
-    /// For how long frames go before transactions.
-    frames_owed: Duration,
+    /// For how many microseconds frames go before transactions; below zero, what frames took too much.
+    frames_owed: i64,
+    /// Whether a client forged something in the last turn of transactions.
+    forged: bool,
     closed: bool,
 }
 
@@ -151,20 +153,24 @@ impl BulkLanes {
     }
 
     fn take_bulk(&mut self, spent: Spent) -> Bulk {
-        match spent {
-            Spent::Nothing => {}
-            Spent::Frame(took) => self.frames_owed = self.frames_owed.saturating_sub(took),
-            Spent::Arrivals { took, .. } => self.frames_owed = (self.frames_owed + took * FRAMES_SHARE).min(OWED_MAX),
-        }
-        if self.frames.is_empty() {
-            self.frames_owed = Duration::ZERO;
-        }
-        let frame_turn = !self.has_arrivals() || self.frames_owed > Duration::ZERO;
+        let micros = |took: Duration| i64::try_from(took.as_micros()).unwrap_or(i64::MAX).min(OWED_MAX);
+        let owed = match spent {
+            Spent::Nothing => self.frames_owed,
+            Spent::Frame(took) => self.frames_owed - micros(took),
+            Spent::Arrivals { took, forged } => {
+                self.forged = forged;
+                self.frames_owed + micros(took) * FRAMES_SHARE
+            }
+        };
+        // Nobody saves up while nothing of it waits.
+        let least = if self.has_arrivals() { -OWED_MAX } else { 0 };
+        let most = if self.frames.is_empty() { 0 } else { OWED_MAX };
+        self.frames_owed = owed.clamp(least, most);
+        let frame_turn = !self.has_arrivals() || self.frames_owed > 0;
         if frame_turn && let Some(frame) = self.frames.pop() {
             return Bulk::Frame(frame);
         }
-        let forged = matches!(spent, Spent::Arrivals { forged: true, .. });
-        self.take_arrivals(if forged { FORGED_TURN_BYTES } else { BULK_TURN_BYTES })
+        self.take_arrivals(if self.forged { FORGED_TURN_BYTES } else { BULK_TURN_BYTES })
     }
 
     /// Where both wait, gossip has three quarters of the turn and clients the rest: neither delays the other by more. Gossip is what
@@ -213,11 +219,14 @@ mod tests {
     fn after_a_forged_signature_clients_have_a_short_turn() {
         let queue = VerifyQueue::default();
         (0..1_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
-        let Ok(Bulk::Arrivals(short)) = queue.take_bulk(Spent::Arrivals { took: Duration::ZERO, forged: true }) else {
-            panic!("arrivals")
+        let turn = |spent| match queue.take_bulk(spent) {
+            Ok(Bulk::Arrivals(arrivals)) => arrivals.len(),
+            other => panic!("{other:?}"),
         };
-        assert!(short.len() < 128, "{}", short.len());
-        assert!(take(&queue)[1] > 512);
+        let took = Duration::ZERO;
+        assert!(turn(Spent::Arrivals { took, forged: true }) < 128);
+        assert!(turn(Spent::Frame(took)) < 128, "a frame between them changes nothing");
+        assert!(turn(Spent::Arrivals { took, forged: false }) > 512);
     }
 
     /// A turn of forged transactions takes ten times as long as others. If frames had a turn for each, whoever forges would keep what
@@ -225,8 +234,10 @@ mod tests {
     #[test]
     fn frames_may_take_twice_as_long_as_the_transactions_before_them() {
         let queue = VerifyQueue::default();
-        (0..5_000).for_each(|_| queue.push_client(submission(client(1, 1), 1, 0)).unwrap());
-        let is_frame = |spent| matches!(queue.take_bulk(spent), Ok(Bulk::Frame(_)));
+        let is_frame = |spent| {
+            queue.push_client(submission(client(1, 1), 1, 0)).unwrap();
+            matches!(queue.take_bulk(spent), Ok(Bulk::Frame(_)))
+        };
         let frame = |millis| Spent::Frame(Duration::from_millis(millis));
         let arrivals = |millis| Spent::Arrivals { took: Duration::from_millis(millis), forged: false };
         assert!(!is_frame(Spent::Nothing));
@@ -234,9 +245,10 @@ mod tests {
         (0..9).for_each(|_| queue.push_frame(ReceivedFrame::of_class(Class::Bodies)));
         assert!(is_frame(arrivals(10)));
         assert!(is_frame(frame(8)) && is_frame(frame(8)), "16 of 20 ms");
-        assert!(!is_frame(frame(8)), "it is the turn of transactions");
-        assert!(is_frame(arrivals(1_000)));
-        assert!(!is_frame(frame(100)), "no turn owes more");
+        assert!(!is_frame(frame(9)), "5 ms too many: it is the turn of transactions");
+        assert!(!is_frame(arrivals(2)), "what frames took too much is taken into account");
+        assert!(is_frame(arrivals(10_000)));
+        assert!(!is_frame(frame(300)), "no turn owes more");
     }
 
     #[test]

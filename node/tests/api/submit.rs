@@ -12,7 +12,7 @@ use quorate_protocol::limits::{
 use serde_json::Value;
 
 use crate::COMMITTED;
-use crate::common::{Chain, get, now, request, request_with, single, submit, wiped};
+use crate::common::{Chain, commit, get, now, request, request_with, single, submit, wait_for, wiped};
 
 const BORSH: &str = "application/x-borsh";
 
@@ -58,6 +58,41 @@ fn a_list_whose_wait_ends_says_of_each_where_it_stands() {
     assert_eq!(statuses("?wait=none"), ["queued"; 4]);
     assert_eq!(statuses("?wait=accepted"), ["accepted", "accepted", "accepted", "rejected"]);
     assert_eq!(statuses("?wait=committed&timeout=100"), ["accepted", "accepted", "accepted", "rejected"]);
+    node.stop().expect("a clean stop");
+}
+
+/// Nobody looks a fresh id up; what was executed is answered all the same, at once, whatever is wrong with it by now.
+#[test]
+fn what_was_executed_before_is_told_again_even_when_it_has_expired_or_the_copy_is_forged() {
+    let (chain, node) = single();
+    let api = node.api_address();
+    let short = Transaction { valid_until: now() + 2_000, ..chain.unsigned(1, 1) };
+    let expired = SignedTransaction::sign(short, &chain.alice);
+    let good = chain.transfer(1, 2);
+    commit(&node, &expired);
+    commit(&node, &good);
+    let mut signature = *good.signature().as_bytes();
+    signature[0] ^= 1;
+    let forged = SignedTransaction::new(good.transaction().clone(), Signature::from_bytes(signature));
+    let after_it = expired.valid_until() + 1;
+    wait_for("the first one expires", || now() > after_it);
+    let never = SignedTransaction::sign(Transaction { valid_until: after_it, ..chain.unsigned(1, 3) }, &chain.alice);
+    let list = [expired.clone(), good.clone(), forged.clone(), good.clone(), never.clone()].to_vec();
+    for query in ["?wait=none", "?wait=accepted", "?wait=committed&timeout=10000"] {
+        let reply = request(api, "POST", &format!("/v1/transactions{query}"), BORSH, &encode(&list)).json();
+        let outcomes = reply["outcomes"].as_array().expect("a list");
+        let statuses: Vec<&str> = outcomes.iter().filter_map(|outcome| outcome["status"].as_str()).collect();
+        let of_never = if query == "?wait=none" { "queued" } else { "rejected" };
+        assert_eq!(statuses, ["applied", "applied", "applied", "applied", of_never], "{query}: {reply}");
+        assert!(outcomes[0]["height"].is_u64() && outcomes[0]["index"].is_u64(), "{reply}");
+    }
+    for transaction in [&expired, &good, &forged] {
+        let reply = submit(api, "?wait=committed&timeout=10000", transaction);
+        assert_eq!((reply.status, &reply.json()["status"]), (200, &"applied".into()), "{reply:?}");
+        assert!(reply.json()["receipt"].is_object(), "{reply:?}");
+    }
+    let refused = submit(api, "?wait=committed", &never);
+    assert_eq!((refused.status, &refused.json()["code"]), (422, &"expired".into()), "{refused:?}");
     node.stop().expect("a clean stop");
 }
 

@@ -62,7 +62,7 @@ impl Engine {
         }
         let slot = state.slots.get(&Sequence::from(next));
         let Some(acceptance) = slot.and_then(|slot| slot.acceptance.as_ref()) else {
-            return format!("nothing was proposed for height {next}");
+            return format!("no proposal for height {next} has come here");
         };
         let digest = acceptance.ballot().digest;
         let [prepares, commits] =

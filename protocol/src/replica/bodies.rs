@@ -27,7 +27,10 @@ const FIRST_ASK_AFTER: Duration = Duration::from_millis(10);
 /// use up what peers allow for other questions, and where answers wait because there are so many, more of the same help nobody.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// How often that doubles.
+/// How often that doubles while there is somebody who was not asked: f of them may keep silent on purpose.
+const FIRST_DOUBLINGS_MAX: u32 = 1;
+
+/// How often that doubles in all.
 const DOUBLINGS_MAX: u32 = 4;
 
 /// Ids of batches that are being completed: a window of 128 full batches of 2,000, whatever a lying primary proposes.
@@ -61,6 +64,8 @@ struct Wanted {
     proposer: NodeIndex,
     asked: u32,
     ask_at: Instant,
+    /// Its link came up after it was asked.
+    proposer_returned: bool,
 }
 
 impl Wanted {
@@ -122,7 +127,7 @@ impl Bodies {
         let ask_at = now + FIRST_ASK_AFTER;
         if let Some(wanted) = self.wanted.get_mut(&key) {
             if wanted.proposer != proposer {
-                (wanted.proposer, wanted.asked) = (proposer, 0);
+                (wanted.proposer, wanted.asked, wanted.proposer_returned) = (proposer, 0, false);
                 wanted.ask_at = wanted.ask_at.min(ask_at);
             }
             return;
@@ -138,6 +143,7 @@ impl Bodies {
             proposer,
             asked: 0,
             ask_at,
+            proposer_returned: false,
             ids,
         };
         for (place, id) in batch.ids.iter().enumerate() {
@@ -201,9 +207,12 @@ impl Bodies {
     /// In words, what is missing at a sequence, if something is.
     pub fn lacking(&self, sequence: Sequence) -> Option<String> {
         let at = self.wanted.range((sequence, Digest::ZERO)..).take_while(|((found, _), _)| *found == sequence);
-        let (_, wanted) = at.into_iter().find(|(_, wanted)| wanted.missing > 0)?;
+        let (_, wanted) = at.into_iter().find(|(_, wanted)| wanted.missing > 0 && !wanted.is_oversized)?;
         let (missing, all, asked) = (wanted.missing, wanted.ids.len(), wanted.asked);
-        Some(format!("{missing} of its {all} bodies are missing here, asked for {asked} times"))
+        Some(format!(
+            "of a batch for height {} {missing} of {all} bodies are missing here, asked for {asked} times",
+            sequence.0
+        ))
     }
 
     /// Those of the ids that are pinned here.
@@ -242,17 +251,21 @@ impl Bodies {
             let to = order[(start + wanted.asked as usize) % order.len()];
             let rounds = u32::try_from(wanted.asked as usize / order.len()).unwrap_or(u32::MAX);
             let is_repeated = rounds > 0;
-            wanted.ask_at = now + ASK_AGAIN_AFTER * (1 << (wanted.asked / 2).min(DOUBLINGS_MAX));
+            let doublings_max = if is_repeated { DOUBLINGS_MAX } else { FIRST_DOUBLINGS_MAX };
+            wanted.ask_at = now + ASK_AGAIN_AFTER * (1 << (wanted.asked / 2).min(doublings_max));
             wanted.asked = wanted.asked.saturating_add(1);
             questions.push(Question { key: *key, to, ids: wanted.missing_ids(), is_repeated });
         }
         questions
     }
 
-    /// A link came up: who is there now may have what nobody had, the proposer most of all.
-    pub fn ask_anew(&mut self, now: Instant) {
+    /// A link came up: who is there now may have what nobody had, the proposer most of all. That one is asked out of turn once for each
+    /// batch, or a link that comes and goes would keep all others from being asked.
+    pub fn ask_anew(&mut self, now: Instant, peer: NodeIndex) {
         for wanted in self.wanted.values_mut().filter(|wanted| wanted.asked > 0) {
-            wanted.asked = 0;
+            if wanted.proposer == peer && !wanted.proposer_returned {
+                (wanted.asked, wanted.proposer_returned) = (0, true);
+            }
             wanted.ask_at = wanted.ask_at.min(now);
         }
     }

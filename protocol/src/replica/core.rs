@@ -426,7 +426,7 @@ impl Replica {
     fn on_peer_up(&mut self, now: Now, peer: NodeIndex, out: &mut Vec<Output>) {
         self.connected.insert(peer);
         self.repair.peer_up(now.monotonic, peer);
-        self.bodies.ask_anew(now.monotonic);
+        self.bodies.ask_anew(now.monotonic, peer);
         let status = self.engine.status();
         if peer == status.primary {
             self.pool.primary_link_returned(now.monotonic, (status.epoch, status.view));

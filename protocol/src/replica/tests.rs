@@ -256,6 +256,14 @@ fn bodies_that_nobody_has_are_asked_for_less_and_less_often() {
     bench.input(Input::PeerDown(NodeIndex(0)));
     bench.input(Input::PeerUp(NodeIndex(0)));
     assert_eq!(bench.fetches(), [(0, 1)], "the proposer is back, and asked at once");
+    bench.out.clear();
+    for _ in 0..6 {
+        bench.input(Input::PeerDown(NodeIndex(0)));
+        bench.input(Input::PeerUp(NodeIndex(0)));
+        bench.pass(50);
+    }
+    let to_others = bench.fetches().into_iter().filter(|(to, _)| *to != 0).count();
+    assert!(to_others >= 2, "a link that comes and goes keeps nobody else from being asked: {:?}", bench.fetches());
 }
 
 /// Where one sender floods, each pool holds another part of what it sent; what the primary's had room for comes by gossip all the same.

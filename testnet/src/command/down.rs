@@ -77,6 +77,7 @@ fn still_there() -> Failure {
 /// Ends what a dead supervisor left behind, or a living one that does not listen (yet).
 fn clean_up(directory: &Directory) -> Result<Vec<String>, Failure> {
     let record = Record::load(&directory.record());
+    let mut ran: Vec<String> = record.alive().into_iter().map(|node| node.name.clone()).collect();
     if directory.try_lock()?.is_none() {
         // It holds the lock and takes no commands: it is just coming up, or stuck.
         if let Some(supervisor) = record.supervisor {
@@ -84,9 +85,11 @@ fn clean_up(directory: &Directory) -> Result<Vec<String>, Failure> {
         }
         wait_for_end(directory)?;
     }
-    let stopped = Record::load(&directory.record()).stop_all(END_WITHIN);
+    // What it started meanwhile, and could not end.
+    let left = Record::load(&directory.record()).stop_all(END_WITHIN);
+    ran.extend(left.into_iter().filter(|name| !ran.contains(name)).collect::<Vec<_>>());
     let _ = fs::remove_file(directory.socket());
-    Ok(stopped)
+    Ok(ran)
 }
 
 impl Readable for Stopped {
