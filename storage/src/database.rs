@@ -25,7 +25,7 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { write_buffer_bytes: 48 << 20, cache_bytes: 32 << 20, index_run_max: 32_768 }
+        Self { write_buffer_bytes: 48 << 20, cache_bytes: 48 << 20, index_run_max: 32_768 }
     }
 }
 

@@ -307,18 +307,18 @@ fn coming_up(net: &Net) -> (Child, Vec<u64>) {
     let mut up = Command::new(program("quorate-testnet"));
     up.args(["up", "--nodes", "2", "--dir"]).arg(net.path()).env("QUORATE_NODE", &silent).stdin(Stdio::null());
     let up = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let end = Instant::now() + PATIENCE;
-    loop {
+    let recorded = || -> Vec<u64> {
         let record = fs::read(net.path().join("supervisor.json")).unwrap_or_default();
         let record: Value = serde_json::from_slice(&record).unwrap_or_default();
-        let pids: Vec<u64> =
-            record["nodes"].as_array().into_iter().flatten().filter_map(|node| node["pid"].as_u64()).collect();
-        if pids.len() == 2 {
-            return (up, pids);
-        }
+        record["nodes"].as_array().into_iter().flatten().filter_map(|node| node["pid"].as_u64()).collect()
+    };
+    let (mut pids, end) = (recorded(), Instant::now() + PATIENCE);
+    while pids.len() < 2 {
         assert!(Instant::now() < end, "the nodes are not started");
         thread::sleep(Duration::from_millis(20));
+        pids = recorded();
     }
+    (up, pids)
 }
 
 fn are_gone(pids: &[u64]) -> bool {

@@ -24,8 +24,12 @@ pub(super) struct Waiting {
 /// From so many transactions on, agreement on a batch costs less than what is in it.
 const HEAVY_COUNT: u32 = 64;
 
-/// How fast batches that are not full follow each other: after small ones at once, after heavy ones with a pause of as long as they took. So under load at
-/// most half of the time goes into agreement, and the next batch gathers what comes meanwhile.
+/// From so many on, bodies are under way for longer than agreement takes: a proposal that goes sooner names what others have not got.
+const FULL_COUNT: u32 = 2_048;
+
+/// How fast batches that are not full follow each other: after small ones at once, after heavy ones with a pause of as long as they were
+/// in flight, after full ones with twice that. So under load at most half of the time goes into agreement, and the next batch gathers
+/// what comes meanwhile.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     proposed: Instant,
@@ -52,7 +56,9 @@ impl Pace {
     pub fn next(&self) -> Option<Instant> {
         let settled = self.settled?;
         let in_flight = settled.saturating_since(self.proposed);
-        Some(settled + in_flight * self.count.min(HEAVY_COUNT) / HEAVY_COUNT)
+        let heavy = in_flight * self.count.min(HEAVY_COUNT) / HEAVY_COUNT;
+        let full = in_flight * self.count.min(FULL_COUNT) / FULL_COUNT;
+        Some(settled + heavy + full)
     }
 }
 
@@ -177,7 +183,7 @@ mod tests {
         let at = |millis: u64| Instant::from_micros(1_000 * millis);
         let mut pace = Pace::new(at(100));
         assert_eq!(pace.next(), Some(at(100)), "the first waits for nothing");
-        for (count, next) in [(0, 110), (16, 112), (32, 115), (64, 120), (2_000, 120)] {
+        for (count, next) in [(0, 110), (16, 112), (32, 115), (64, 120), (512, 122), (2_048, 130)] {
             pace.proposed(at(100), count);
             assert_eq!(pace.next(), None, "one is in flight");
             pace.settled(at(110));
