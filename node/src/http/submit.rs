@@ -138,7 +138,7 @@ async fn submit_all(
     if !fresh.is_empty() {
         let events = wait.as_ref().map(Wait::sender);
         if let Err(why) = api.verify.push_client(Submission { client, transactions: fresh, events }) {
-            // Nothing is left out of what was executed before.
+            // There is no room for it, and perhaps no need: what was executed before is told, not refused.
             look_up(api, &mut outcomes)?;
             if outcomes.open > 0 || wait.is_none() {
                 return Err(no_room(api, why, "transactions wait to be verified"));
